@@ -1,0 +1,52 @@
+"""How long work tells that it advances. Engines call it; the command line draws it; by default nobody listens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Advance(Protocol):
+    """Tell that `steps` more units are done."""
+
+    def __call__(self, steps: int = 1) -> None: ...
+
+
+class Progress(Protocol):
+    """A listener for stages of work."""
+
+    def stage(self, name: str, total: int) -> "StageContext":
+        """Open a stage of `total` units (views, pairs, ...); the context gives an `Advance`. Threads may call it."""
+        ...
+
+    def note(self, message: str) -> None:
+        """One line that a user should see (for instance `compiling kernels, once`)."""
+        ...
+
+
+class StageContext(Protocol):
+    """The context manager that a stage returns."""
+
+    def __enter__(self) -> Advance: ...
+
+    def __exit__(self, *exc: object) -> bool | None: ...
+
+
+class Silent:
+    """The progress that says nothing."""
+
+    @contextmanager
+    def stage(self, name: str, total: int) -> Iterator[Advance]:
+        """See `Progress.stage`."""
+
+        def advance(steps: int = 1) -> None:
+            pass
+
+        yield advance
+
+    def note(self, message: str) -> None:
+        """See `Progress.note`."""
+
+
+SILENT: Progress = Silent()

@@ -1,0 +1,212 @@
+"""A run's folder: atomic writes, and a record per task of what it was made from and what it made.
+
+A task is fresh when its record carries the same key (options, inputs, algorithm version) and each of its outputs still
+has the recorded content. Existence proves nothing: a file cut short by a kill or a full disk is found by its digest.
+Records lie in `WORK/.anyview/tasks/NAME.json`, one small file each, written after the outputs.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from anyview.errors import WorkspaceError
+
+_CHUNK = 1 << 20
+
+
+def fingerprint(*parts: object) -> str:
+    """A short digest of JSON-like values (dicts by sorted key, floats exactly)."""
+    text = json.dumps(parts, sort_keys=True, default=_plain)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    import dataclasses
+
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"cannot fingerprint {type(value).__name__}")
+
+
+def digest_file(path: Path) -> str:
+    """Digest of a file's bytes."""
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; what is written there replaces `path` in one step, or not at all.
+
+    The temporary file keeps the final suffix, for writers that choose their format by it.
+
+    Raises:
+        WorkspaceError: the disk is full or the folder is not writable.
+    """
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise _explain(error, path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _explain(error: OSError, path: Path) -> WorkspaceError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return WorkspaceError("disk is full", where=path, hint="free space and run the same command: it resumes")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return WorkspaceError("cannot write", where=path, hint="choose another output folder, or fix its permissions")
+    return WorkspaceError(f"cannot write ({error.strerror or error})", where=path)
+
+
+class Task:
+    """One resumable piece of work: a key of what goes in, a record of what came out."""
+
+    def __init__(self, workspace: Workspace, name: str, key: object) -> None:
+        self._workspace, self.name, self._key = workspace, name, fingerprint(key)
+        self._path = workspace.root / ".anyview" / "tasks" / f"{name}.json"
+
+    def record(self) -> dict[str, Any] | None:
+        """The record if it is whole, made from the same key, and every output has its recorded content; else None."""
+        try:
+            record: dict[str, Any] = json.loads(self._path.read_text())
+            if record["key"] != self._key:
+                return None
+            for relative, digest in record["outputs"].items():
+                if digest_file(self._workspace.root / relative) != digest:
+                    return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+        return record
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the work is done already."""
+        return self.record() is not None
+
+    def done(self, outputs: Sequence[Path], **notes: object) -> dict[str, Any]:
+        """Record that the outputs are written; `notes` are JSON-like facts to be found again (counts, seconds)."""
+        root = self._workspace.root
+        record = {
+            "key": self._key,
+            "outputs": {path.relative_to(root).as_posix(): digest_file(path) for path in outputs},
+            "notes": notes,
+        }
+        with atomic_write(self._path) as temporary:
+            temporary.write_text(json.dumps(record, indent=1, sort_keys=True))
+        return record
+
+    def fingerprint(self) -> str:
+        """Digest of the outputs' content, for the keys of the tasks that read them.
+
+        Raises:
+            WorkspaceError: the task has not been done, or its outputs are damaged.
+        """
+        record = self.record()
+        if record is None:
+            raise WorkspaceError("an earlier step is missing or damaged", where=f"{self._workspace.root} ({self.name})")
+        return fingerprint(record["outputs"])
+
+
+class Workspace:
+    """A run's folder and the paths of its artefacts.
+
+    Raises:
+        WorkspaceError: the folder cannot be created or written to, or (with create=False) is not a workspace.
+    """
+
+    def __init__(self, root: str | Path, *, create: bool = True) -> None:
+        self.root = Path(root)
+        marker = self.root / ".anyview"
+        if not create and not marker.is_dir():
+            raise WorkspaceError(
+                "not a workspace", where=self.root, hint="run `anyview reconstruct SCENE --out WORK` first"
+            )
+        try:
+            (marker / "tasks").mkdir(parents=True, exist_ok=True)
+            probe = marker / f"probe-{os.getpid()}-{secrets.token_hex(4)}"
+            probe.write_bytes(b"ok")
+            probe.unlink()
+        except OSError as error:
+            raise _explain(error, self.root) from error
+
+    def task(self, name: str, key: object) -> Task:
+        """The task of that name ("dense/photometric/train/r_0.png"), made from `key` (JSON-like, dataclasses, arrays)."""
+        return Task(self, name, key)
+
+    @property
+    def scene_file(self) -> Path:
+        """The scene that the stages work on: pinhole cameras, poses, image files."""
+        return self.root / "scene.json"
+
+    @property
+    def database(self) -> Path:
+        """COLMAP's database of keypoints, matches and two-view geometries."""
+        return self.root / "database.db"
+
+    @property
+    def sparse(self) -> Path:
+        """COLMAP's binary model with the triangulated points."""
+        return self.root / "sparse"
+
+    @property
+    def dense(self) -> Path:
+        """COLMAP's dense workspace: images/, sparse/, stereo/."""
+        return self.root / "dense"
+
+    @property
+    def fused(self) -> Path:
+        """The dense cloud."""
+        return self.root / "fused.ply"
+
+    @property
+    def mesh(self) -> Path:
+        """The mesh."""
+        return self.root / "mesh.ply"
+
+    @property
+    def report(self) -> Path:
+        """The self-contained page."""
+        return self.root / "report.html"
+
+    @property
+    def summary(self) -> Path:
+        """Numbers of the run, as JSON."""
+        return self.root / "summary.json"
+
+    def depth_map(self, name: str, kind: str = "geometric") -> Path:
+        """Depth of one view in COLMAP's array format; kind is "photometric" or "geometric"."""
+        return self.dense / "stereo" / "depth_maps" / f"{name}.{kind}.bin"
+
+    def normal_map(self, name: str, kind: str = "geometric") -> Path:
+        """Normals of one view in COLMAP's array format, camera frame."""
+        return self.dense / "stereo" / "normal_maps" / f"{name}.{kind}.bin"
+
+    def confidence_map(self, name: str, kind: str = "geometric") -> Path:
+        """Matching cost of one view (0 best, 2 worst), in COLMAP's array format."""
+        return self.dense / "stereo" / "confidence_maps" / f"{name}.{kind}.bin"
+
+    def write_json(self, path: Path, value: Mapping[str, Any]) -> None:
+        """Write JSON atomically."""
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(value, indent=1) + "\n")
