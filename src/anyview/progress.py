@@ -10,13 +10,14 @@ from typing import Protocol
 class Advance(Protocol):
     """Tell that `steps` more units are done."""
 
-    def __call__(self, steps: int = 1) -> None: ...
+    def __call__(self, steps: int = 1) -> None:
+        """Add `steps`."""
 
 
 class Progress(Protocol):
     """A listener for stages of work."""
 
-    def stage(self, name: str, total: int) -> "StageContext":
+    def stage(self, name: str, total: int) -> StageContext:
         """Open a stage of `total` units (views, pairs, ...); the context gives an `Advance`. Threads may call it."""
         ...
 

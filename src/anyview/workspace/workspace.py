@@ -151,7 +151,7 @@ class Workspace:
             raise _explain(error, self.root) from error
 
     def task(self, name: str, key: object) -> Task:
-        """The task of that name ("dense/photometric/train/r_0.png"), made from `key` (JSON-like, dataclasses, arrays)."""
+        """The task of that name ("dense/r_0.png"), made from `key` (JSON-like values, dataclasses, arrays)."""
         return Task(self, name, key)
 
     @property
