@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -17,21 +17,13 @@ class Advance(Protocol):
 class Progress(Protocol):
     """A listener for stages of work."""
 
-    def stage(self, name: str, total: int) -> StageContext:
+    def stage(self, name: str, total: int) -> AbstractContextManager[Advance]:
         """Open a stage of `total` units (views, pairs, ...); the context gives an `Advance`. Threads may call it."""
         ...
 
     def note(self, message: str) -> None:
         """One line that a user should see (for instance `compiling kernels, once`)."""
         ...
-
-
-class StageContext(Protocol):
-    """The context manager that a stage returns."""
-
-    def __enter__(self) -> Advance: ...
-
-    def __exit__(self, *exc: object) -> bool | None: ...
 
 
 class Silent:

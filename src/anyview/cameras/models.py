@@ -76,17 +76,17 @@ class Camera:
     @property
     def fy(self) -> float:
         """Focal length along y, pixels."""
-        return self.params[_colmap_camera(self).focal_length_idxs()[-1]]
+        return float(self.params[_colmap_camera(self).focal_length_idxs()[-1]])
 
     @property
     def cx(self) -> float:
         """Principal point's x, pixels."""
-        return self.params[_colmap_camera(self).principal_point_idxs()[0]]
+        return float(self.params[_colmap_camera(self).principal_point_idxs()[0]])
 
     @property
     def cy(self) -> float:
         """Principal point's y, pixels."""
-        return self.params[_colmap_camera(self).principal_point_idxs()[1]]
+        return float(self.params[_colmap_camera(self).principal_point_idxs()[1]])
 
     @property
     def matrix(self) -> Float64[np.ndarray, "3 3"]:

@@ -68,7 +68,7 @@ def quaternion_from_rotation(rotation: Float64[np.ndarray, "3 3"]) -> Float64[np
             [r[1, 0] - r[0, 1], r[0, 2] + r[2, 0], r[2, 1] + r[1, 2], four_squares[3]],
         ]
     )
-    quaternion = products[big] / (2 * np.sqrt(four_squares[big]))
+    quaternion: Float64[np.ndarray, "4"] = products[big] / (2 * np.sqrt(four_squares[big]))
     return quaternion if quaternion[0] >= 0 else -quaternion
 
 
