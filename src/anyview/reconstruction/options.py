@@ -1,0 +1,87 @@
+"""Every option of the reconstruction, with the presets that `--quality` stands for.
+
+Each field's docstring is its help text on the command line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
+
+Quality: TypeAlias = Literal["low", "medium", "high"]
+
+
+@dataclass(frozen=True)
+class SparseOptions:
+    """Features, pairs, matches, triangulation."""
+
+    max_features: int = 8192
+    """Keypoints kept per image, strongest first."""
+    pairs: Literal["geometry", "exhaustive"] = "geometry"
+    """Which pairs are matched: those whose known cameras see common space, or all."""
+    refine_poses: bool = False
+    """Bundle adjustment of the poses after triangulation, with a report of how far cameras moved."""
+
+
+@dataclass(frozen=True)
+class DenseOptions:
+    """PatchMatch multi-view stereo."""
+
+    window_radius: int = 5
+    """Half the side of the matching window, pixels at the finest scale."""
+    max_image_size: int = 1600
+    """Images with a longer side are reduced for the dense stage, pixels."""
+    depth_min: float = 0.0
+    """Smallest depth searched, scene units; 0 finds it from the scene. Never exceeded when given."""
+    depth_max: float = 0.0
+    """Largest depth searched, scene units; 0 finds it from the scene. Never exceeded when given."""
+
+
+@dataclass(frozen=True)
+class FusionOptions:
+    """Depth maps to one cloud."""
+
+    min_views: int = 3
+    """Views, the point's own included, that must agree on a point."""
+    max_reprojection_error: float = 1.5
+    """Largest forward-backward distance of agreeing pixels, pixels."""
+    max_depth_error: float = 0.01
+    """Largest relative difference of depth."""
+    max_normal_error: float = 20.0
+    """Largest angle between normals, degrees."""
+    max_memory_gib: float = 1.0
+    """Ceiling for the maps held in memory at a time, whatever the number of views."""
+
+
+@dataclass(frozen=True)
+class MeshOptions:
+    """Screened Poisson and trimming."""
+
+    depth: int = 0
+    """Octree depth; 0 chooses it from the spacing of the points."""
+    trim: float = 4.0
+    """Surface further than this many point spacings from the cloud is cut away."""
+    simplify: float = 0.0
+    """Share of faces to keep, 0 to 1; 0 keeps all."""
+
+
+@dataclass(frozen=True)
+class ReconstructionOptions:
+    """All stages."""
+
+    sparse: SparseOptions = field(default_factory=SparseOptions)
+    dense: DenseOptions = field(default_factory=DenseOptions)
+    fusion: FusionOptions = field(default_factory=FusionOptions)
+    mesh: MeshOptions = field(default_factory=MeshOptions)
+    seed: int = 0
+    """Start of every random sequence: the same seed on the same machine gives the same bytes."""
+
+
+def preset(quality: Quality) -> ReconstructionOptions:
+    """The options that a quality stands for."""
+    options = ReconstructionOptions()
+    if quality == "low":
+        return replace(options, dense=replace(options.dense, max_image_size=800))
+    if quality == "high":
+        return replace(options, dense=replace(options.dense, max_image_size=3200))
+    return options
