@@ -7,19 +7,16 @@ Records lie in `WORK/.anyview/tasks/NAME.json`, one small file each, written aft
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from anyview.errors import WorkspaceError
-
-_CHUNK = 1 << 20
+from anyview.formats.files import atomic_write, digest_file, explain_os_error
 
 
 def fingerprint(*parts: object) -> str:
@@ -38,45 +35,6 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"cannot fingerprint {type(value).__name__}")
-
-
-def digest_file(path: Path) -> str:
-    """Digest of a file's bytes."""
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-@contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; what is written there replaces `path` in one step, or not at all.
-
-    The temporary file keeps the final suffix, for writers that choose their format by it.
-
-    Raises:
-        WorkspaceError: the disk is full or the folder is not writable.
-    """
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise _explain(error, path) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _explain(error: OSError, path: Path) -> WorkspaceError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return WorkspaceError("disk is full", where=path, hint="free space and run the same command: it resumes")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return WorkspaceError("cannot write", where=path, hint="choose another output folder, or fix its permissions")
-    return WorkspaceError(f"cannot write ({error.strerror or error})", where=path)
 
 
 class Task:
@@ -148,7 +106,7 @@ class Workspace:
             probe.write_bytes(b"ok")
             probe.unlink()
         except OSError as error:
-            raise _explain(error, self.root) from error
+            raise explain_os_error(error, self.root) from error
 
     def task(self, name: str, key: object) -> Task:
         """The task of that name ("dense/r_0.png"), made from `key` (JSON-like values, dataclasses, arrays)."""

@@ -1,0 +1,1 @@
+"""Bytes to plain arrays and back; nothing here knows a camera or a scene."""
