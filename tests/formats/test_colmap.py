@@ -256,9 +256,21 @@ def test_damaged_maps(tmp_path: Path) -> None:
         read_array(file)
 
 
-def test_pycolmap_reads_our_maps(tmp_path: Path) -> None:
-    for shape, theirs in (((5, 7), pycolmap.DepthMap()), ((5, 7, 3), pycolmap.NormalMap())):
-        array = np.random.default_rng(0).uniform(1, 2, shape).astype(np.float32)
-        write_array(tmp_path / "a.bin", array)
-        theirs.read(tmp_path / "a.bin")
-        np.testing.assert_array_equal(np.asarray(theirs.to_array()), array)
+def test_pycolmap_reads_our_depth_map(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).uniform(1, 2, (5, 7)).astype(np.float32)
+    write_array(tmp_path / "a.bin", array)
+    theirs = pycolmap.DepthMap()
+    theirs.read(tmp_path / "a.bin")
+    np.testing.assert_array_equal(np.asarray(theirs.to_array()), array)
+
+
+def test_pycolmap_sees_our_normals(tmp_path: Path) -> None:
+    """Through COLMAP's picture of normals, (1 - x, 1 - y, -2 z) / 2: `NormalMap.to_array` mixes up the channels."""
+    normals = np.random.default_rng(0).normal(size=(5, 7, 3)).astype(np.float32)
+    normals /= np.linalg.norm(normals, axis=2, keepdims=True)
+    write_array(tmp_path / "a.bin", normals)
+    theirs = pycolmap.NormalMap()
+    theirs.read(tmp_path / "a.bin")
+    picture = np.asarray(theirs.to_bitmap().to_array(), np.float64) / 255
+    expected = np.clip((1 - normals) / 2 * (1, 1, 0) - normals * (0, 0, 1), 0, 1)
+    np.testing.assert_allclose(picture, expected, atol=0.6 / 255)  # rounding to 8 bits
