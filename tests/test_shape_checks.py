@@ -7,9 +7,9 @@ import ast
 import jaxtyping
 import numpy as np
 import pytest
-from shape_checks import _is_compiler
 
 from anyview.cameras.poses import rotation_from_quaternion
+from shape_checks import _is_compiler
 
 
 @pytest.mark.parametrize("bad", [np.zeros(3), np.zeros(4, np.float32), [1.0, 0.0, 0.0, 0.0]])
