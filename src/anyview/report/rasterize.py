@@ -1,0 +1,325 @@
+"""Point clouds and triangle meshes to pictures on the CPU: which primitive each sample sees, and at what depth.
+
+Both renderers fill a visibility buffer (front primitive and depth per sample) and hand it to `shading`. Points are
+discs of a given radius in space, oriented by their normals. Triangles are tested with the homogeneous edge functions
+of Olano and Greer (1997): no clipping is needed, and two triangles that share an edge leave no gap between them.
+Letters: N points or vertices, F faces, S samples per pixel and axis. Camera frames look down +z, x right, y down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from jaxtyping import Float32, Float64, Int, UInt8
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from anyview.cameras.models import Camera
+from anyview.cameras.poses import inverse
+from anyview.errors import OptionError
+from anyview.report.shading import CLAY, Surface, shade
+from anyview.typing import Depth, Image, Pose
+
+_NEAR = 1e-6  # nothing closer than this share of the farthest depth is drawn
+_SPACING_SAMPLE = 40_000
+
+
+@dataclass(frozen=True)
+class Render:
+    """A picture of a cloud or a mesh.
+
+    Attributes:
+        image: straight sRGB colours, (H, W, 3) in [0, 1]; 0 where nothing is seen.
+        depth: z in the camera frame of the nearest surface, (H, W); 0 where nothing is seen.
+        coverage: share of each pixel that is covered, (H, W) in [0, 1]: the picture's alpha.
+    """
+
+    image: Image
+    depth: Depth
+    coverage: Float32[np.ndarray, "H W"]
+
+    def over(self, background: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Image:
+        """The picture on a background colour (sRGB)."""
+        alpha = self.coverage[..., None]
+        return (self.image * alpha + np.asarray(background, np.float32) * (1 - alpha)).astype(np.float32)
+
+    def rgba(self) -> UInt8[np.ndarray, "H W 4"]:
+        """The picture as eight-bit colours with straight alpha."""
+        both = np.concatenate([self.image, self.coverage[..., None]], axis=-1)
+        return np.round(both * 255).astype(np.uint8)
+
+
+def render_points(
+    xyz: Float32[np.ndarray, "N 3"] | Float64[np.ndarray, "N 3"],
+    camera: Camera,
+    world_from_cam: Pose,
+    *,
+    rgb: UInt8[np.ndarray, "N 3"] | None = None,
+    normals: Float32[np.ndarray, "N 3"] | Float64[np.ndarray, "N 3"] | None = None,
+    radius: float | None = None,
+    supersample: int = 2,
+) -> Render:
+    """Draw each point as a disc that is perpendicular to its normal, or faces the camera where it has none.
+
+    A disc always covers at least the sample on which its centre falls. Where discs of one surface overlap, the nearest
+    centre wins, so that colours stay crisp. Points that are not finite or lie behind the camera are left out.
+
+    Args:
+        xyz: positions in the world.
+        camera: pinhole; its size is the picture's.
+        world_from_cam: pose.
+        rgb: colours; neutral clay without them.
+        normals: unit, in the world; their sign does not matter.
+        radius: of every disc, scene units; None takes it from the spacing of the points.
+        supersample: samples per pixel and axis.
+
+    Raises:
+        OptionError: a distorted camera, or arrays that contradict each other.
+    """
+    _check(xyz, camera, supersample, rgb=rgb, normals=normals)
+    if radius is None:
+        radius = 0.8 * point_spacing(xyz)
+    fine = camera.resized(camera.width * supersample, camera.height * supersample)
+    points = _to_camera(xyz, world_from_cam)
+    axes = np.zeros((0, 3)) if normals is None else np.asarray(normals, np.float64) @ world_from_cam[:3, :3]
+    depth, index = _splat(points, axes, float(radius), *_lens(fine), fine.width, fine.height)
+    surface = Surface.of_points(points, axes, index, depth, _lens(fine), rgb)
+    return _finish(surface, depth, fine, supersample, clay=rgb is None)
+
+
+def render_mesh(
+    xyz: Float32[np.ndarray, "N 3"] | Float64[np.ndarray, "N 3"],
+    faces: Int[np.ndarray, "F 3"],
+    camera: Camera,
+    world_from_cam: Pose,
+    *,
+    rgb: UInt8[np.ndarray, "N 3"] | None = None,
+    supersample: int = 2,
+) -> Render:
+    """Draw triangles with smooth normals, both sides visible, in their vertices' colours or in neutral clay.
+
+    Args:
+        xyz: vertices in the world.
+        faces: three vertices each; degenerate faces draw nothing.
+        camera: pinhole; its size is the picture's.
+        world_from_cam: pose.
+        rgb: colours of the vertices; clay without them.
+        supersample: samples per pixel and axis.
+
+    Raises:
+        OptionError: a distorted camera, faces that name vertices that are not there, arrays that contradict each other.
+    """
+    _check(xyz, camera, supersample, rgb=rgb)
+    faces = np.ascontiguousarray(faces, np.int32)
+    if faces.size and (faces.min() < 0 or faces.max() >= len(xyz)):
+        raise OptionError(
+            "faces name vertices that are not there", expected=f"0 to {len(xyz) - 1}", actual=int(faces.max())
+        )
+    fine = camera.resized(camera.width * supersample, camera.height * supersample)
+    vertices = _to_camera(xyz, world_from_cam)
+    depth, index = _fill(vertices, faces, *_lens(fine), fine.width, fine.height)
+    normals = vertex_normals(vertices, faces)
+    surface = Surface.of_faces(vertices, faces, normals, index, _lens(fine), rgb)
+    return _finish(surface, depth, fine, supersample, clay=rgb is None)
+
+
+def point_spacing(xyz: Float32[np.ndarray, "N 3"] | Float64[np.ndarray, "N 3"]) -> float:
+    """Typical distance between neighbours of a cloud that lies on surfaces, scene units; 0 for fewer than two points.
+
+    Measured on a part of the points: thinning a surface by n widens its spacing by the root of n.
+    """
+    finite = np.asarray(xyz)[np.isfinite(xyz).all(axis=1)]
+    if len(finite) < 2:
+        return 0.0
+    part = finite
+    if len(finite) > _SPACING_SAMPLE:
+        part = finite[np.random.default_rng(0).choice(len(finite), _SPACING_SAMPLE, replace=False)]
+    neighbours = min(4, len(part) - 1)
+    distance = cKDTree(part).query(part, k=neighbours + 1)[0][:, 1:].mean(axis=1)
+    return float(np.median(distance) * np.sqrt(len(part) / len(finite)))
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def vertex_normals(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Unit normals (N, 3), each the mean over its faces weighted by area; zero for a vertex without faces."""
+    out = np.zeros_like(vertices)
+    for f in range(len(faces)):
+        a, b, c = vertices[faces[f, 0]], vertices[faces[f, 1]], vertices[faces[f, 2]]
+        ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
+        vx, vy, vz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        for k in range(3):
+            out[faces[f, k], 0] += nx
+            out[faces[f, k], 1] += ny
+            out[faces[f, k], 2] += nz
+    for i in range(len(out)):
+        norm = np.sqrt(out[i, 0] ** 2 + out[i, 1] ** 2 + out[i, 2] ** 2)
+        if norm > 0:
+            out[i] /= norm
+    return out
+
+
+def _check(xyz: NDArray[np.floating], camera: Camera, supersample: int, **per_point: object) -> None:
+    if not camera.is_pinhole:
+        raise OptionError("only pinhole cameras are drawn", expected="PINHOLE", actual=camera.model)
+    if supersample < 1:
+        raise OptionError("supersample is too small", expected="at least 1", actual=supersample)
+    for name, array in {"xyz": xyz, **per_point}.items():
+        if array is not None and np.shape(array) != (len(xyz), 3):
+            raise OptionError(f"{name} has the wrong shape", expected=f"({len(xyz)}, 3)", actual=np.shape(array))
+
+
+def _lens(camera: Camera) -> tuple[float, float, float, float]:
+    return camera.fx, camera.fy, camera.cx, camera.cy
+
+
+def _to_camera(xyz: NDArray[np.floating], world_from_cam: Pose) -> NDArray[np.float64]:
+    pose = inverse(world_from_cam)
+    out: NDArray[np.float64] = np.ascontiguousarray(np.asarray(xyz, np.float64) @ pose[:3, :3].T + pose[:3, 3])
+    return out
+
+
+def _finish(surface: Surface, depth: NDArray[np.float32], fine: Camera, supersample: int, *, clay: bool) -> Render:
+    albedo = surface.albedo
+    if clay:
+        albedo[depth > 0] = CLAY
+    image, coarse, coverage = shade(surface, depth, _lens(fine), supersample, strength=1.0 if clay else 0.55)
+    return Render(image, coarse, coverage)
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _splat(
+    points: NDArray[np.float64],
+    axes: NDArray[np.float64],
+    radius: float,
+    fx: float,
+    fy: float,
+    cx: float,
+    cy: float,
+    width: int,
+    height: int,
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Depth (0 = none) and index (-1 = none) of the front disc at each sample; points and axes in the camera frame."""
+    depth = np.zeros((height, width), np.float32)
+    index = np.full((height, width), -1, np.int32)
+    # What is compared is the depth plus a bowl around the disc's centre: the nearest centre wins on a surface.
+    order = np.full((height, width), np.inf, np.float32)
+    oriented = len(axes) == len(points)
+    far = 0.0
+    for i in range(len(points)):
+        if points[i, 2] > far and points[i, 2] < np.inf:
+            far = points[i, 2]
+    near = far * _NEAR
+    for i in range(len(points)):
+        x, y, z = points[i, 0], points[i, 1], points[i, 2]
+        if not (z > near and np.isfinite(x) and np.isfinite(y) and z < np.inf):
+            continue
+        u, v = fx * x / z + cx, fy * y / z + cy
+        reach = radius / max(z - radius, 0.1 * z)
+        # One of fx, fy times the reach bounds the disc near the axis; off the axis perspective widens it.
+        wide_x = fx * reach * (1 + abs(x / z))
+        wide_y = fy * reach * (1 + abs(y / z))
+        if u + wide_x < 0 or u - wide_x > width or v + wide_y < 0 or v - wide_y > height:
+            continue
+        column, row = int(np.floor(u)), int(np.floor(v))
+        if 0 <= column < width and 0 <= row < height and z < order[row, column]:
+            order[row, column], depth[row, column], index[row, column] = z, z, i
+        nx, ny, nz = -x, -y, -z
+        if oriented:
+            nx, ny, nz = axes[i, 0], axes[i, 1], axes[i, 2]
+        if nx * nx + ny * ny + nz * nz < 0.25 * (1.0 if oriented else 0.0):
+            nx, ny, nz = -x, -y, -z
+        plane = nx * x + ny * y + nz * z
+        for r in range(max(0, int(np.ceil(v - wide_y - 0.5))), min(height, int(np.floor(v + wide_y - 0.5)) + 1)):
+            dy = (r + 0.5 - cy) / fy
+            for c in range(max(0, int(np.ceil(u - wide_x - 0.5))), min(width, int(np.floor(u + wide_x - 0.5)) + 1)):
+                dx = (c + 0.5 - cx) / fx
+                slope = nx * dx + ny * dy + nz
+                if slope == 0:
+                    continue
+                t = plane / slope
+                if not t > near:
+                    continue
+                away = (t * dx - x) ** 2 + (t * dy - y) ** 2 + (t - z) ** 2
+                if away > radius * radius:
+                    continue
+                key = t + away / radius
+                if key < order[r, c]:
+                    order[r, c], depth[r, c], index[r, c] = key, t, i
+    return depth, index
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _fill(
+    vertices: NDArray[np.float64],
+    faces: NDArray[np.int32],
+    fx: float,
+    fy: float,
+    cx: float,
+    cy: float,
+    width: int,
+    height: int,
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Depth (0 = none) and index (-1 = none) of the front face at each sample; vertices in the camera frame.
+
+    A sample's ray is d = ((u - cx) / fx, (v - cy) / fy, 1). With e0 = b x c, e1 = c x a, e2 = a x b its barycentric
+    coordinates are (e_i . d) / sum and its depth is (a . e0) / sum, whatever side of the camera the corners lie on.
+    """
+    depth = np.zeros((height, width), np.float32)
+    index = np.full((height, width), -1, np.int32)
+    far = 0.0
+    for i in range(len(vertices)):
+        if vertices[i, 2] > far and vertices[i, 2] < np.inf:
+            far = vertices[i, 2]
+    near = far * _NEAR
+    edges = np.empty((3, 3))
+    for f in range(len(faces)):
+        left, right, top, bottom = np.inf, -np.inf, np.inf, -np.inf
+        behind = 0
+        for k in range(3):
+            x, y, z = vertices[faces[f, k], 0], vertices[faces[f, k], 1], vertices[faces[f, k], 2]
+            if not np.isfinite(x + y + z):
+                behind = 3
+                break
+            if z <= near:
+                behind += 1
+                continue
+            u, v = fx * x / z + cx, fy * y / z + cy
+            left, right, top, bottom = min(left, u), max(right, u), min(top, v), max(bottom, v)
+        if behind == 3:
+            continue
+        if behind > 0:  # crosses the camera's plane: its image has no bounds
+            left, right, top, bottom = 0.0, width, 0.0, height
+        # Half a hundredth of a sample of slack, so that rounding never cuts a sample off.
+        first_column, last_column = max(0.0, np.ceil(left - 0.505)), min(width - 1.0, np.floor(right - 0.495))
+        first_row, last_row = max(0.0, np.ceil(top - 0.505)), min(height - 1.0, np.floor(bottom - 0.495))
+        if first_column > last_column or first_row > last_row:
+            continue
+        for k in range(3):
+            b, c = vertices[faces[f, (k + 1) % 3]], vertices[faces[f, (k + 2) % 3]]
+            edges[k, 0] = b[1] * c[2] - b[2] * c[1]
+            edges[k, 1] = b[2] * c[0] - b[0] * c[2]
+            edges[k, 2] = b[0] * c[1] - b[1] * c[0]
+        a = vertices[faces[f, 0]]
+        volume = a[0] * edges[0, 0] + a[1] * edges[0, 1] + a[2] * edges[0, 2]
+        if volume == 0:
+            continue
+        sign = 1.0 if volume > 0 else -1.0
+        for r in range(int(first_row), int(last_row) + 1):
+            dy = (r + 0.5 - cy) / fy
+            for c in range(int(first_column), int(last_column) + 1):
+                dx = (c + 0.5 - cx) / fx
+                w0 = sign * (edges[0, 0] * dx + edges[0, 1] * dy + edges[0, 2])
+                w1 = sign * (edges[1, 0] * dx + edges[1, 1] * dy + edges[1, 2])
+                w2 = sign * (edges[2, 0] * dx + edges[2, 1] * dy + edges[2, 2])
+                if w0 < 0 or w1 < 0 or w2 < 0:
+                    continue
+                total = w0 + w1 + w2
+                if total <= 0:
+                    continue
+                z = sign * volume / total
+                if z > near and (index[r, c] < 0 or z < depth[r, c]):
+                    depth[r, c], index[r, c] = z, f
+    return depth, index
