@@ -1,0 +1,194 @@
+"""PatchMatch stereo of one view: sets up what the kernels read, and runs a pass over the scales.
+
+A pass takes the planes of the pass before it (or none), works at one scale for some iterations, and gives planes back.
+The schedule of passes and what lies on disk between them is `dense.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8, UInt32
+
+from anyview.cameras.poses import inverse
+from anyview.reconstruction import kernels
+from anyview.reconstruction.pyramid import at_scale, refine_planes
+from anyview.typing import Pose
+
+
+@dataclass(frozen=True)
+class StereoView:
+    """One view as stereo sees it, at the dense stage's full size.
+
+    Attributes:
+        grey: 1..255, 0 where masked out (H, W).
+        matrix: calibration matrix, pixels, first pixel's centre at (0.5, 0.5).
+        world_from_cam: pose, scene units.
+        depth: the earlier pass's depth map at any scale (h, w), 0 = none; None without geometric consistency.
+    """
+
+    grey: UInt8[np.ndarray, "H W"]
+    matrix: Float64[np.ndarray, "3 3"]
+    world_from_cam: Pose
+    depth: Float32[np.ndarray, "h w"] | None = None
+
+
+@dataclass(frozen=True)
+class Planes:
+    """One plane per pixel at one scale: inverse depth (1 / scene units), its change per pixel, cost, selected sources."""
+
+    scale: int
+    rho: Float32[np.ndarray, "h w"]
+    gx: Float32[np.ndarray, "h w"]
+    gy: Float32[np.ndarray, "h w"]
+    cost: Float32[np.ndarray, "h w"]
+    views: UInt32[np.ndarray, "h w"]
+
+    @property
+    def depth(self) -> Float32[np.ndarray, "h w"]:
+        """Depth map, scene units, 0 = none."""
+        return np.divide(1, self.rho, out=np.zeros_like(self.rho), where=self.rho > 0)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass does.
+
+    Attributes:
+        scale: 0 is full size, k is halved k times.
+        joint: iterations with joint view selection over all sources (global search).
+        light: iterations that propagate and refine with the views selected so far.
+        refinements: perturbed planes tried per pixel and light iteration.
+        span: largest perturbation of a light iteration, pixels at this scale.
+        geometric: weight of the forward-backward error, per pixel at this scale.
+    """
+
+    scale: int
+    joint: int = 0
+    light: int = 0
+    refinements: int = 3
+    span: float = 1.0
+    geometric: float = 0.0
+
+
+def window_taps(radius: int) -> tuple[Float32[np.ndarray, " K"], Float32[np.ndarray, " K"]]:
+    """Offsets of the window's taps: every other pixel of a square of side 2 radius + 1, its four corners left out."""
+    line = np.arange(-radius, radius + 1, 2, dtype=np.float32)
+    dy, dx = (a.ravel() for a in np.meshgrid(line, line, indexing="ij"))
+    keep = (np.abs(dx) + np.abs(dy)) < 2 * radius
+    return dx[keep].copy(), dy[keep].copy()
+
+
+def make_window(radius: int, color_sigma: float) -> kernels.Window:
+    """Taps and work space; `color_sigma` in grey levels of 255."""
+    dx, dy = window_taps(radius)
+    space = np.exp(-(dx**2 + dy**2) / (2.0 * radius**2)).astype(np.float32)
+    work = [np.zeros_like(dx) for _ in range(3)]
+    return kernels.Window(dx, dy, space, np.float32(1 / (2 * color_sigma**2)), *work)
+
+
+def make_reference(view: StereoView, scale: int, rho_range: tuple[float, float], rho_step: float) -> kernels.Reference:
+    """The reference at a scale; `rho_step` is the inverse depth per pixel of displacement at full size."""
+    k, f = view.matrix / 2.0**scale, np.float32
+    return kernels.Reference(
+        at_scale(view.grey, scale), f(k[0, 0]), f(k[1, 1]), f(k[0, 2]), f(k[1, 2]),
+        f(rho_range[0]), f(rho_range[1]), f(rho_step * 2**scale),
+    )  # fmt: skip
+
+
+def make_sources(reference: StereoView, sources: Sequence[StereoView], scale: int) -> kernels.Sources:
+    """The sources at a scale, packed end to end, with the homographies' parts in float32 (computed in float64)."""
+    greys = [at_scale(s.grey, scale) for s in sources]
+    sizes = [(g.shape[0] + 1) * (g.shape[1] + 1) for g in greys]
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    pixels = np.zeros(offsets[-1], np.uint32)
+    for grey, offset in zip(greys, offsets[:-1], strict=True):
+        kernels.pack(np.rint(grey).astype(np.uint8), pixels, offset)
+    forward = np.stack([_homography_parts(reference, s, scale) for s in sources])
+    backward = np.stack([_homography_parts(s, reference, scale) for s in sources])
+    depths = [np.zeros((1, 1), np.float32) if s.depth is None else s.depth for s in sources]
+    depth_offsets = np.concatenate([[0], np.cumsum([d.size for d in depths])]).astype(np.int32)
+    return kernels.Sources(
+        pixels=pixels,
+        offset=offsets[:-1],
+        width=np.array([g.shape[1] for g in greys], np.int32),
+        height=np.array([g.shape[0] for g in greys], np.int32),
+        forward=forward,
+        backward=backward,
+        depth=np.concatenate([d.ravel() for d in depths]),
+        depth_offset=depth_offsets[:-1],
+        depth_width=np.array([d.shape[1] for d in depths], np.int32),
+        depth_height=np.array([d.shape[0] for d in depths], np.int32),
+    )
+
+
+def _homography_parts(target: StereoView, source: StereoView, scale: int) -> Float32[np.ndarray, "12"]:
+    """A = K_s R K_t^-1 by rows, then b = K_s t, of `source` seen from `target` (named as reference and source)."""
+    shrink = np.diag([0.5**scale, 0.5**scale, 1.0])
+    k_target, k_source = shrink @ target.matrix, shrink @ source.matrix
+    source_from_target = inverse(source.world_from_cam) @ target.world_from_cam
+    a = k_source @ source_from_target[:3, :3] @ np.linalg.inv(k_target)
+    b = k_source @ source_from_target[:3, 3]
+    return np.concatenate([a.ravel(), b]).astype(np.float32)
+
+
+def match_view(
+    reference: StereoView,
+    sources: Sequence[StereoView],
+    plan: Pass,
+    before: Planes | None,
+    *,
+    rho_range: tuple[float, float],
+    rho_step: float,
+    radius: int = 5,
+    color_sigma: float = 30.0,
+    most: int = 4,
+    seed: int = 0,
+) -> tuple[Planes, int]:
+    """Run one pass.
+
+    Args:
+        reference, sources: the views; at most 32 sources.
+        plan: what to do.
+        before: planes of an earlier pass at the same scale or a coarser one, or None for random ones.
+        rho_range: smallest and largest inverse depth, 1 / scene units.
+        rho_step: change of inverse depth that moves a match by one pixel at full size.
+        radius: of the window, pixels.
+        color_sigma: of the window's bilateral weight, grey levels of 255.
+        most: sources per pixel.
+        seed: of all random draws.
+
+    Returns:
+        The planes, and the number of windows compared.
+    """
+    ref = make_reference(reference, plan.scale, rho_range, rho_step)
+    src = make_sources(reference, sources, plan.scale)
+    window = make_window(radius, color_sigma)
+    state = _initial_state(reference, ref.grey, plan.scale, before)
+    compared = 0
+    if before is None or plan.joint or before.scale != plan.scale:
+        compared += kernels.start(ref, src, window, state, most, seed)
+    geometric = np.float32(plan.geometric)
+    for iteration in range(plan.joint + plan.light):
+        joint = iteration < plan.joint
+        for color in (0, 1):
+            compared += kernels.sweep(
+                ref, src, window, state, color, iteration, joint, not joint and iteration == plan.joint,
+                3 if joint and not plan.light else plan.refinements, np.float32(plan.span * 0.5 ** max(0, iteration - plan.joint)),
+                geometric, most, seed + 1 + iteration,
+            )  # fmt: skip
+    return Planes(plan.scale, *state), compared
+
+
+def _initial_state(
+    reference: StereoView, grey: Float32[np.ndarray, "h w"], scale: int, before: Planes | None
+) -> kernels.State:
+    if before is None:
+        zeros = [np.zeros(grey.shape, np.float32) for _ in range(3)]
+        return kernels.State(*zeros, np.full(grey.shape, 2, np.float32), np.zeros(grey.shape, np.uint32))
+    state = [before.rho.copy(), before.gx.copy(), before.gy.copy(), before.cost.copy(), before.views.copy()]
+    for k in range(before.scale - 1, scale - 1, -1):
+        state = list(refine_planes(at_scale(reference.grey, k), at_scale(reference.grey, k + 1), *state))
+    return kernels.State(*state)
