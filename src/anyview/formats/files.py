@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anyview.errors import WorkspaceError
@@ -43,7 +43,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise explain_os_error(error, path) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def explain_os_error(error: OSError, path: Path) -> WorkspaceError:
@@ -52,4 +53,6 @@ def explain_os_error(error: OSError, path: Path) -> WorkspaceError:
         return WorkspaceError("disk is full", where=path, hint="free space and run the same command: it resumes")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return WorkspaceError("cannot write", where=path, hint="choose another output folder, or fix its permissions")
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return WorkspaceError("a file stands where a folder should be", where=path, hint="choose another output folder")
     return WorkspaceError(f"cannot write ({error.strerror or error})", where=path)
