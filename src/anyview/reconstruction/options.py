@@ -16,7 +16,11 @@ class SparseOptions:
     """Features, pairs, matches, triangulation."""
 
     max_features: int = 8192
-    """Keypoints kept per image, strongest first."""
+    """Keypoints kept per image, largest first."""
+    peak_threshold: float = 0.004
+    """Weakest contrast of a keypoint (difference of Gaussians); lower finds more, and weaker, ones."""
+    silhouette: float = 1.0
+    """Keypoints nearer to the mask's outline than this many of their own scales are dropped."""
     pairs: Literal["geometry", "exhaustive"] = "geometry"
     """Which pairs are matched: those whose known cameras see common space, or all."""
     refine_poses: bool = False
@@ -35,6 +39,24 @@ class DenseOptions:
     """Smallest depth searched, scene units; 0 finds it from the scene. Never exceeded when given."""
     depth_max: float = 0.0
     """Largest depth searched, scene units; 0 finds it from the scene. Never exceeded when given."""
+    sources: int = 8
+    """Source views compared with each view, 1 to 32."""
+    views_per_pixel: int = 4
+    """Source views that a pixel's cost is averaged over."""
+    color_sigma: float = 30.0
+    """Of the window's bilateral weight, grey levels of 255."""
+    coarsest_scale: int = 2
+    """How many times images are halved for the global search."""
+    search_iterations: int = 4
+    """Checkerboard iterations of the global search at the coarsest scale."""
+    iterations: int = 2
+    """Checkerboard iterations of each finer pass."""
+    refinements: int = 3
+    """Perturbed planes tried per pixel and iteration."""
+    geometric_weight: float = 0.2
+    """Cost per pixel of forward-backward error in the geometric passes."""
+    max_cost: float = 0.8
+    """Pixels whose final cost (0 best, 2 worst) is higher give no depth."""
 
 
 @dataclass(frozen=True)
