@@ -8,7 +8,7 @@ from numba import njit
 u4 = np.uint32
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True, _nrt=False)
 def uniform(key, draw):
     """Uniform float32 in [0, 1) from a 32-bit key and the number of the draw (PCG hash, Jarzynski and Olano 2020)."""
     # numba widens uint32 arithmetic to 64 bits; each step is cut back

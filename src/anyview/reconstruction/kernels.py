@@ -31,7 +31,9 @@ TAPS = 32
 BAD = 2.0
 """The worst matching cost: opposite contrast, or nothing to compare."""
 
-_OPTIONS = {"nogil": True, "cache": True, "fastmath": True, "error_model": "numpy"}
+# Nothing here allocates, so reference counting is switched off: its atomic increments, one for each array that a call
+# passes on, would cost more than the window itself.
+_OPTIONS = {"nogil": True, "cache": True, "fastmath": True, "error_model": "numpy", "_nrt": False}
 
 
 class Reference(NamedTuple):
@@ -54,8 +56,8 @@ class Sources(NamedTuple):
     offset: np.ndarray  # (S,) int32, first element of each view in `pixels`
     width: np.ndarray  # (S,) int32
     height: np.ndarray  # (S,) int32
-    forward: np.ndarray  # (S, 12) float32: A by rows, then b
-    backward: np.ndarray  # (S, 12) float32: the same from source to reference, for the geometric cost
+    forward: np.ndarray  # (S * 12,) float32: A by rows, then b
+    backward: np.ndarray  # (S * 12,) float32: the same from source to reference, for the geometric cost
     depth: np.ndarray  # depth maps of the earlier pass, end to end; empty without geometric cost
     depth_offset: np.ndarray  # (S,) int32
     depth_width: np.ndarray  # (S,) int32
@@ -72,6 +74,20 @@ class Window(NamedTuple):
     weight: np.ndarray  # (K,) float32, the rest is filled by `open_window`
     weighted: np.ndarray  # weight times grey (relative to the centre's)
     squared: np.ndarray  # weight times squared grey
+    word: np.ndarray  # (K,) uint32, work space of `matching_cost`: packed samples
+    fu: np.ndarray  # (K,) float32, their fractions
+    fv: np.ndarray
+
+
+class Scratch(NamedTuple):
+    """Work space of one sweep: candidates of a pixel (8 regions) and their costs against each source."""
+
+    costs: np.ndarray  # (8, S) float32, photometric
+    extra: np.ndarray  # (8, S) float32, geometric
+    scores: np.ndarray  # (S,) float32
+    rho: np.ndarray  # (8,) float32
+    gx: np.ndarray
+    gy: np.ndarray
 
 
 class State(NamedTuple):
@@ -134,11 +150,12 @@ def matching_cost(ref, src, window, total, x, y, j, rho, gx, gy):
     The homography is linearised at the window's centre. Taps that fall outside the source or its mask count as
     uncorrelated: the cost moves towards 1 by their share of the weight, and is 2 when that share exceeds one half.
     """
-    a = src.forward[j]
+    a = src.forward
+    o = 12 * j
     px, py = f4(x) + f4(0.5), f4(y) + f4(0.5)
-    mx = a[0] * px + a[1] * py + a[2] + a[9] * rho
-    my = a[3] * px + a[4] * py + a[5] + a[10] * rho
-    mz = a[6] * px + a[7] * py + a[8] + a[11] * rho
+    mx = a[o] * px + a[o + 1] * py + a[o + 2] + a[o + 9] * rho
+    my = a[o + 3] * px + a[o + 4] * py + a[o + 5] + a[o + 10] * rho
+    mz = a[o + 6] * px + a[o + 7] * py + a[o + 8] + a[o + 11] * rho
     if mz <= f4(1e-6):
         return f4(BAD)
     inv = f4(1) / mz
@@ -146,10 +163,10 @@ def matching_cost(ref, src, window, total, x, y, j, rho, gx, gy):
     right, bottom = f4(src.width[j]), f4(src.height[j])
     if not (u >= f4(0) and v >= f4(0) and u <= right and v <= bottom):
         return f4(BAD)
-    cz = a[6] + a[11] * gx
-    ux, vx = (a[0] + a[9] * gx - u * cz) * inv, (a[3] + a[10] * gx - v * cz) * inv
-    cz = a[7] + a[11] * gy
-    uy, vy = (a[1] + a[9] * gy - u * cz) * inv, (a[4] + a[10] * gy - v * cz) * inv
+    cz = a[o + 6] + a[o + 11] * gx
+    ux, vx = (a[o] + a[o + 9] * gx - u * cz) * inv, (a[o + 3] + a[o + 10] * gx - v * cz) * inv
+    cz = a[o + 7] + a[o + 11] * gy
+    uy, vy = (a[o + 1] + a[o + 9] * gy - u * cz) * inv, (a[o + 4] + a[o + 10] * gy - v * cz) * inv
     u += f4(0.5)  # the packed image's border
     v += f4(0.5)
     base, stride = src.offset[j], src.width[j] + i4(1)
@@ -165,15 +182,19 @@ def matching_cost(ref, src, window, total, x, y, j, rho, gx, gy):
         tu = min(max(u + ux * dx + uy * dy, f4(0)), right)
         tv = min(max(v + vx * dx + vy * dy, f4(0)), bottom)
         iu, iv = i4(tu), i4(tv)
-        fu, fv = tu - f4(iu), tv - f4(iv)
-        word = src.pixels[u4(base + iv * stride + iu)]
+        window.fu[k], window.fv[k] = tu - f4(iu), tv - f4(iv)
+        window.word[k] = base + iv * stride + iu
+    for k in range(TAPS):  # alone: sixteen plain loads are faster than the processor's gather
+        window.word[k] = src.pixels[window.word[k]]
+    for k in range(TAPS):
+        word = window.word[k]
         s00 = f4(i4(word & u4(255)))
         s01 = f4(i4((word >> u4(8)) & u4(255)))
         s10 = f4(i4((word >> u4(16)) & u4(255)))
         s11 = f4(i4(word >> u4(24)))
-        top = s00 + fu * (s01 - s00)
-        low = s10 + fu * (s11 - s10)
-        s = top + fv * (low - top) - middle
+        top = s00 + window.fu[k] * (s01 - s00)
+        low = s10 + window.fu[k] * (s11 - s10)
+        s = top + window.fv[k] * (low - top) - middle
         seen = f4(1) if min(min(s00, s01), min(s10, s11)) > f4(0) else f4(0)
         w = window.weight[k] * seen
         wr = window.weighted[k] * seen
@@ -198,13 +219,14 @@ def matching_cost(ref, src, window, total, x, y, j, rho, gx, gy):
 @njit(**_OPTIONS)
 def geometric_error(src, x, y, j, rho):
     """Forward-backward distance in pixels: the pixel goes to source j and comes back by that view's own depth; 3 at most."""
-    a = src.forward[j]
+    a = src.forward
+    o = 12 * j
     px, py = f4(x) + f4(0.5), f4(y) + f4(0.5)
-    mz = a[6] * px + a[7] * py + a[8] + a[11] * rho
+    mz = a[o + 6] * px + a[o + 7] * py + a[o + 8] + a[o + 11] * rho
     if mz <= f4(1e-6):
         return f4(3)
-    u = (a[0] * px + a[1] * py + a[2] + a[9] * rho) / mz
-    v = (a[3] * px + a[4] * py + a[5] + a[10] * rho) / mz
+    u = (a[o] * px + a[o + 1] * py + a[o + 2] + a[o + 9] * rho) / mz
+    v = (a[o + 3] * px + a[o + 4] * py + a[o + 5] + a[o + 10] * rho) / mz
     if not (u >= f4(0) and v >= f4(0) and u < f4(src.width[j]) and v < f4(src.height[j])):
         return f4(3)
     iu = min(i4(u * f4(src.depth_width[j]) / f4(src.width[j])), src.depth_width[j] - i4(1))
@@ -212,12 +234,12 @@ def geometric_error(src, x, y, j, rho):
     z = src.depth[src.depth_offset[j] + iv * src.depth_width[j] + iu]
     if z <= f4(0):
         return f4(3)
-    c = src.backward[j]
-    qz = (c[6] * u + c[7] * v + c[8]) * z + c[11]
+    c = src.backward
+    qz = (c[o + 6] * u + c[o + 7] * v + c[o + 8]) * z + c[o + 11]
     if qz <= f4(1e-6):
         return f4(3)
-    ex = ((c[0] * u + c[1] * v + c[2]) * z + c[9]) / qz - px
-    ey = ((c[3] * u + c[4] * v + c[5]) * z + c[10]) / qz - py
+    ex = ((c[o] * u + c[o + 1] * v + c[o + 2]) * z + c[o + 9]) / qz - px
+    ey = ((c[o + 3] * u + c[o + 4] * v + c[o + 5]) * z + c[o + 10]) / qz - py
     return min(np.sqrt(ex * ex + ey * ey), f4(3))
 
 
@@ -299,10 +321,10 @@ def best_views(scores, most):
 
 
 @njit(**_OPTIONS)
-def start(ref, src, window, state, most, seed):
+def start(ref, src, window, state, scratch, most, seed):
     """Random planes, each with the mean of its best `most` views. Returns the number of windows compared."""
     height, width = ref.grey.shape
-    scores = np.empty(src.offset.size, f4)
+    scores = scratch.scores
     compared = 0
     for y in range(height):
         for x in range(width):
@@ -376,7 +398,7 @@ def neighbour_votes(state, mask, x, y, j):
 
 
 @njit(**_OPTIONS)
-def sweep(ref, src, window, state, color, iteration, joint, select, refinements, span, geometric, most, seed):
+def sweep(ref, src, window, state, scratch, color, iteration, joint, select, refinements, span, geometric, most, seed):
     """Improve every pixel of one checkerboard colour from the other colour's planes and from perturbations of its own.
 
     Args:
@@ -396,12 +418,8 @@ def sweep(ref, src, window, state, color, iteration, joint, select, refinements,
     """
     height, width = ref.grey.shape
     n_src = src.offset.size
-    costs = np.empty((8, n_src), f4)
-    extra = np.empty((8, n_src), f4)
-    scores = np.empty(n_src, f4)
-    prho = np.empty(8, f4)
-    pgx = np.empty(8, f4)
-    pgy = np.empty(8, f4)
+    costs, extra, scores = scratch.costs, scratch.extra, scratch.scores
+    prho, pgx, pgy = scratch.rho, scratch.gx, scratch.gy
     compared = 0
     tau = f4(0.8) * np.exp(-f4(iteration * iteration) / f4(90))
     for y in range(height):
@@ -423,8 +441,8 @@ def sweep(ref, src, window, state, color, iteration, joint, select, refinements,
                 if not admissible(ref, x, y, nrho, ngx, ngy):
                     continue
                 if not joint:
-                    close = abs(nrho - rho) < f4(0.04) * ref.rho_step
-                    if close and abs(ngx - gx) + abs(ngy - gy) < f4(0.012) * ref.rho_step:
+                    close = abs(nrho - rho) < f4(0.08) * ref.rho_step
+                    if close and abs(ngx - gx) + abs(ngy - gy) < f4(0.025) * ref.rho_step:
                         continue
                 prho[n], pgx[n], pgy[n] = nrho, ngx, ngy
                 n += 1

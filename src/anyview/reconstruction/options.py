@@ -71,6 +71,10 @@ class FusionOptions:
     """Largest relative difference of depth."""
     max_normal_error: float = 20.0
     """Largest angle between normals, degrees."""
+    max_spread: float = 3.0
+    """Estimates of a point's depth further than this from their median are left out, pixel footprints."""
+    min_tightness: float = 0.3
+    """Fewer views than `min_views` (2 at least) suffice where they agree so tightly; above 1 switches this off."""
     max_memory_gib: float = 1.0
     """Ceiling for the maps held in memory at a time, whatever the number of views."""
 

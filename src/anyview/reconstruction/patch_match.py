@@ -85,8 +85,9 @@ def make_window(radius: int, color_sigma: float) -> kernels.Window:
     """Taps and work space; `color_sigma` in grey levels of 255."""
     dx, dy = window_taps(radius)
     space = np.exp(-(dx**2 + dy**2) / (2.0 * radius**2)).astype(np.float32)
-    work = [np.zeros_like(dx) for _ in range(3)]
-    return kernels.Window(dx, dy, space, np.float32(1 / (2 * color_sigma**2)), *work)
+    weights = [np.zeros_like(dx) for _ in range(3)]
+    samples = [np.zeros(dx.size, np.uint32), np.zeros_like(dx), np.zeros_like(dx)]
+    return kernels.Window(dx, dy, space, np.float32(1 / (2 * color_sigma**2)), *weights, *samples)
 
 
 def make_reference(view: StereoView, scale: int, rho_range: tuple[float, float], rho_step: float) -> kernels.Reference:
@@ -106,8 +107,8 @@ def make_sources(reference: StereoView, sources: Sequence[StereoView], scale: in
     pixels = np.zeros(offsets[-1], np.uint32)
     for grey, offset in zip(greys, offsets[:-1], strict=True):
         kernels.pack(np.rint(grey).astype(np.uint8), pixels, offset)
-    forward = np.stack([_homography_parts(reference, s, scale) for s in sources])
-    backward = np.stack([_homography_parts(s, reference, scale) for s in sources])
+    forward = np.concatenate([_homography_parts(reference, s, scale) for s in sources])
+    backward = np.concatenate([_homography_parts(s, reference, scale) for s in sources])
     depths = [np.zeros((1, 1), np.float32) if s.depth is None else s.depth for s in sources]
     depth_offsets = np.concatenate([[0], np.cumsum([d.size for d in depths])]).astype(np.int32)
     return kernels.Sources(
@@ -167,15 +168,16 @@ def match_view(
     src = make_sources(reference, sources, plan.scale)
     window = make_window(radius, color_sigma)
     state = _initial_state(reference, ref.grey, plan.scale, before)
+    scratch = kernels.Scratch(*(np.zeros(n, np.float32) for n in ((8, len(sources)),) * 2 + (len(sources), 8, 8, 8)))
     compared = 0
     if before is None or plan.joint or before.scale != plan.scale:
-        compared += kernels.start(ref, src, window, state, most, seed)
+        compared += kernels.start(ref, src, window, state, scratch, most, seed)
     geometric = np.float32(plan.geometric)
     for iteration in range(plan.joint + plan.light):
         joint = iteration < plan.joint
         for color in (0, 1):
             compared += kernels.sweep(
-                ref, src, window, state, color, iteration, joint, not joint and iteration == plan.joint,
+                ref, src, window, state, scratch, color, iteration, joint, not joint and iteration == plan.joint,
                 3 if joint and not plan.light else plan.refinements, np.float32(plan.span * 0.5 ** max(0, iteration - plan.joint)),
                 geometric, most, seed + 1 + iteration,
             )  # fmt: skip
