@@ -1,0 +1,45 @@
+"""`anyview VERB ...`: finds the command, runs it, and turns what went wrong into one sentence and an exit code.
+
+0 fine, 1 a defect of ours (with its traceback), 2 something the user can mend, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Sequence
+
+from anyview.errors import AnyviewError
+
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def entry() -> None:
+    """What the installed script calls."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command line and give its exit code."""
+    from anyview.cli.parse import parse
+
+    try:
+        return parse(arguments).run()
+    except SystemExit as end:  # --help, or words that tyro has refused with an explanation
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 2
+    except AnyviewError as error:
+        return _refuse(str(error))
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        return _refuse(
+            f"{error.strerror} in {error.filename or 'the output folder'}; free space or choose another folder"
+        )
+    except KeyboardInterrupt:
+        print("\nanyview: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _refuse(sentence: str) -> int:
+    print(f"anyview: {sentence}", file=sys.stderr)
+    return 2

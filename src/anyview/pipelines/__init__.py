@@ -1,0 +1,1 @@
+"""Whole journeys: where engines and the report meet."""

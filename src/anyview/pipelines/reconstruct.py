@@ -1,0 +1,58 @@
+"""Posed images to a cloud, a mesh, and the page that shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from anyview.progress import SILENT, Progress
+from anyview.reconstruction import pipeline
+from anyview.reconstruction.options import Quality, ReconstructionOptions
+from anyview.reconstruction.pipeline import ReconstructionResult, result_of
+from anyview.reconstruction.summary import read_summary, timed
+from anyview.report.page import write_report
+from anyview.scene.scene import Scene
+from anyview.workspace import Workspace
+from anyview.workspace.lock import hold
+
+
+def reconstruct(
+    scene: Scene | str | Path,
+    out: str | Path,
+    quality: Quality = "medium",
+    *,
+    options: ReconstructionOptions | None = None,
+    split: str | None = None,
+    seed: int | None = None,
+    progress: Progress = SILENT,
+) -> ReconstructionResult:
+    """Dense cloud and mesh from posed images, with a report.
+
+    Killed at any moment and called again with the same arguments, it goes on from where it was, and the result is the
+    same to the byte.
+
+    Args:
+        scene: posed views, or a folder in any layout that `load_scene` reads.
+        out: the workspace folder; made where it is missing. Holds `fused.ply`, `mesh.ply`, `report.html`, COLMAP's
+            `database.db`, `sparse/` and `dense/`, and `summary.json`.
+        quality: the preset behind the options: "low", "medium" or "high".
+        options: all of them, instead of a preset.
+        split: the views to use ("train", "val", "test"); None takes the training views, or all where there are none.
+        seed: replaces the options' seed; the same seed on the same machine gives the same bytes.
+        progress: told how the work advances.
+
+    Raises:
+        FormatError, SceneError: the input cannot be read or used.
+        OptionError: an option has a value that cannot work.
+        WorkspaceError: the folder cannot be written to, the disk is full, or another run works there.
+    """
+    pipeline.reconstruct(scene, out, quality, options=options, split=split, seed=seed, progress=progress)
+    workspace = Workspace(out)
+    with hold(workspace):
+        summary = read_summary(workspace)
+        timed(workspace, "report", summary["options"], progress, lambda p: _report(workspace, p))
+    return result_of(workspace)
+
+
+def _report(workspace: Workspace, progress: Progress) -> None:
+    summary = read_summary(workspace)
+    write_report(workspace, summary, summary["options"], progress)
