@@ -1,0 +1,304 @@
+"""Fusion's arithmetic, compiled: which neighbours agree with a pixel, and what point they give together.
+
+A reference pixel's point is looked up in one neighbour at a time (`compare`). The neighbour's surface is read between
+its pixels, so that agreement does not depend on where the pixel grid happens to fall, and the surface is carried back
+to the reference ray along its tangent plane: every agreeing neighbour gives one estimate of the same depth. `combine`
+takes the estimates of all neighbours, keeps those close to their weighted median, and averages them.
+
+Letters: H, W rows and columns; N reference pixels of a piece of work; J neighbours. Frames: ref and src are the cameras
+of the reference and of one neighbour. Depths are z, scene units; the first pixel's centre is at (0.5, 0.5).
+
+Sources: Schoenberger et al. 2016, section 5 (consistency in pixels, depth and normals); Xu et al. 2022, section 5.3
+(fewer views suffice where they agree tightly).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+OUTSIDE, USED = 1, 2
+"""Bits of a pixel's state: outside the mask; part of an earlier view's point."""
+
+NORMAL_SCALE = np.float32(32767)
+"""Normals are held as int16 times this."""
+
+_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
+
+
+class Limits(NamedTuple):
+    """What counts as agreement."""
+
+    reprojection: float  # pixels
+    depth: float  # relative
+    cosine: float  # of the angle between normals
+    spread: float  # estimates further than this from their median are left out, pixel footprints
+    min_views: int  # own view included
+    tightness: float  # per neighbour; see `combine`
+
+
+class Maps(NamedTuple):
+    """One view's maps and camera."""
+
+    depth: np.ndarray  # (H, W) float32, 0 = none
+    normal: np.ndarray  # (H, W, 3) int16, camera frame
+    cost: np.ndarray  # (H, W) uint8, 0 best
+    rgb: np.ndarray  # (H, W, 3) uint8
+    state: np.ndarray  # (H, W) uint8
+    camera: np.ndarray  # (4,) float64: fx, fy, cx, cy
+
+
+class Estimates(NamedTuple):
+    """What the neighbours say of N pixels; row j belongs to neighbour j."""
+
+    depth: np.ndarray  # (J, N) float32, on the reference ray
+    weight: np.ndarray  # (J, N) float32: > 0 agrees, 0 does not see it, < 0 contradicts
+    error: np.ndarray  # (J, N) float32, ACMMP's sum of the three errors
+    pixel: np.ndarray  # (J, N) int32, row-major index of the neighbour's pixel
+    normal: np.ndarray  # (J, N, 3) float32, reference frame
+    rgb: np.ndarray  # (J, N, 3) uint8
+
+
+class Fused(NamedTuple):
+    """Points in the order of the pixels; rows where `kept` is False mean nothing."""
+
+    kept: np.ndarray  # (N,) bool
+    xyz: np.ndarray  # (N, 3) float32, world
+    normal: np.ndarray  # (N, 3) float32, world
+    rgb: np.ndarray  # (N, 3) uint8
+    member: np.ndarray  # (J, N) bool: the neighbours that the point was made from
+
+
+@njit(**_OPTIONS)
+def candidates(maps, first, last):
+    """Row-major indices of the pixels in rows first .. last - 1 that have depth and are free, (N,) int32."""
+    width = maps.depth.shape[1]
+    out = np.empty((last - first) * width, np.int32)
+    count = 0
+    for y in range(first, last):
+        for x in range(width):
+            if maps.depth[y, x] > 0 and not maps.state[y, x]:
+                out[count] = y * width + x
+                count += 1
+    return out[:count].copy()
+
+
+@njit(**_OPTIONS)
+def _surface(depth, x, y, tolerance):
+    """Depth at a place between pixels: bilinear in 1/z where four pixels lie on one surface, else the nearest pixel's."""
+    height, width = depth.shape
+    nearest = depth[int(y), int(x)]
+    left, top = int(np.floor(x - 0.5)), int(np.floor(y - 0.5))
+    if nearest <= 0 or left < 0 or top < 0 or left + 1 >= width or top + 1 >= height:
+        return nearest, False
+    a, b, c, d = depth[top, left], depth[top, left + 1], depth[top + 1, left], depth[top + 1, left + 1]
+    low, high = min(min(a, b), min(c, d)), max(max(a, b), max(c, d))
+    if low <= 0 or high - low > tolerance * nearest:
+        return nearest, False
+    u, v = x - 0.5 - left, y - 0.5 - top
+    inverse = (1 - v) * ((1 - u) / a + u / b) + v * ((1 - u) / c + u / d)
+    return 1 / inverse, True
+
+
+@njit(**_OPTIONS)
+def compare(pixels, ref, src, src_from_ref, limits, estimates, j):
+    """Fill row j of the estimates: does the neighbour `src` agree with the reference pixels, and where does it put them?
+
+    Args:
+        pixels: (N,) int32, row-major.
+        ref, src: `Maps`.
+        src_from_ref: (3, 4) float64.
+        limits: `Limits`.
+        estimates: `Estimates`, written to.
+        j: the row.
+    """
+    r, t = src_from_ref[:, :3], src_from_ref[:, 3]
+    fx, fy, cx, cy = ref.camera
+    sx, sy, scx, scy = src.camera
+    height, width = src.depth.shape
+    ref_width = ref.depth.shape[1]
+    for i in range(len(pixels)):
+        estimates.weight[j, i] = 0
+        row, column = pixels[i] // ref_width, pixels[i] % ref_width
+        z = ref.depth[row, column]
+        rx, ry = (column + 0.5 - cx) / fx, (row + 0.5 - cy) / fy
+        # the ray, and the point on it, in the neighbour's frame
+        ax = r[0, 0] * rx + r[0, 1] * ry + r[0, 2]
+        ay = r[1, 0] * rx + r[1, 1] * ry + r[1, 2]
+        az = r[2, 0] * rx + r[2, 1] * ry + r[2, 2]
+        px, py, pz = ax * z + t[0], ay * z + t[1], az * z + t[2]
+        if pz <= 0:
+            continue
+        u, v = sx * px / pz + scx, sy * py / pz + scy
+        if not (0 <= u < width and 0 <= v < height):
+            continue
+        su, sv = int(u), int(v)
+        if src.state[sv, su] & OUTSIDE:
+            estimates.weight[j, i] = -1
+            continue
+        seen, smooth = _surface(src.depth, u, v, 0.02)
+        if seen <= 0:
+            continue
+        difference = abs(seen - pz) / seen
+        if difference > limits.depth:
+            if seen > pz:  # the neighbour looks through the point
+                estimates.weight[j, i] = -1
+            continue
+        # normals, both in the neighbour's frame
+        k = NORMAL_SCALE
+        nx, ny, nz = src.normal[sv, su, 0] / k, src.normal[sv, su, 1] / k, src.normal[sv, su, 2] / k
+        mx, my, mz = ref.normal[row, column, 0] / k, ref.normal[row, column, 1] / k, ref.normal[row, column, 2] / k
+        qx = r[0, 0] * mx + r[0, 1] * my + r[0, 2] * mz
+        qy = r[1, 0] * mx + r[1, 1] * my + r[1, 2] * mz
+        qz = r[2, 0] * mx + r[2, 1] * my + r[2, 2] * mz
+        cosine = nx * qx + ny * qy + nz * qz
+        if cosine < limits.cosine:
+            continue
+        if not smooth:  # carry the pixel's depth from its centre to (u, v) along its tangent plane
+            dx, dy = (u - scx) / sx, (v - scy) / sy
+            along = nx * dx + ny * dy + nz
+            if abs(along) > 0.05:
+                seen = seen * (nx * (su + 0.5 - scx) / sx + ny * (sv + 0.5 - scy) / sy + nz) / along
+                difference = abs(seen - pz) / pz
+                if difference > limits.depth:
+                    continue
+        # the neighbour's point, back in the reference image
+        wx, wy, wz = px / pz * seen - t[0], py / pz * seen - t[1], seen - t[2]
+        bx = r[0, 0] * wx + r[1, 0] * wy + r[2, 0] * wz
+        by = r[0, 1] * wx + r[1, 1] * wy + r[2, 1] * wz
+        bz = r[0, 2] * wx + r[1, 2] * wy + r[2, 2] * wz
+        if bz <= 0:
+            continue
+        error = np.hypot(fx * bx / bz + cx - column - 0.5, fy * by / bz + cy - row - 0.5)
+        if error > limits.reprojection:
+            continue
+        # the tangent plane through that point (mean of both normals) meets the reference ray
+        gx, gy, gz = nx + qx, ny + qy, nz + qz
+        facing = gx * ax + gy * ay + gz * az
+        if abs(facing) < 0.1 * np.sqrt((ax * ax + ay * ay + az * az) * (gx * gx + gy * gy + gz * gz)):
+            depth = bz
+        else:
+            depth = (gx * wx + gy * wy + gz * wz) / facing
+        total = error + 200 * difference + 10 * np.arccos(min(cosine, 1.0))
+        scale = (z / fx) / (seen / sx)  # a finer neighbour knows better
+        estimates.depth[j, i] = depth
+        estimates.error[j, i] = total
+        estimates.weight[j, i] = min(scale * scale, 4.0) * (1 - src.cost[sv, su] / 300.0)
+        estimates.pixel[j, i] = sv * width + su
+        estimates.normal[j, i, 0] = r[0, 0] * nx + r[1, 0] * ny + r[2, 0] * nz
+        estimates.normal[j, i, 1] = r[0, 1] * nx + r[1, 1] * ny + r[2, 1] * nz
+        estimates.normal[j, i, 2] = r[0, 2] * nx + r[1, 2] * ny + r[2, 2] * nz
+        for c in range(3):
+            estimates.rgb[j, i, c] = src.rgb[sv, su, c]
+
+
+@njit(**_OPTIONS)
+def combine(pixels, ref, world_from_ref, bounds, limits, estimates):
+    """One point per pixel on which enough views agree.
+
+    A pixel is kept where at least `min_views` agree, its own included, or where at least one neighbour agrees and the
+    sum of exp(-error) over those that do is above `tightness` per neighbour (Xu et al. 2022); in both cases only if
+    no more neighbours contradict than agree.
+
+    Args:
+        pixels: (N,) int32, row-major.
+        ref: `Maps`.
+        world_from_ref: (3, 4) float64.
+        bounds: (2, 3) float64, corners of the box of interest.
+        limits: `Limits`.
+        estimates: `Estimates` of all neighbours.
+
+    Returns:
+        `Fused`.
+    """
+    neighbours, count = estimates.weight.shape
+    kept = np.zeros(count, np.bool_)
+    xyz, normals = np.zeros((count, 3), np.float32), np.zeros((count, 3), np.float32)
+    rgb, member = np.zeros((count, 3), np.uint8), np.zeros((neighbours, count), np.bool_)
+    depths, weights = np.empty(neighbours + 1), np.empty(neighbours + 1)
+    colors, normal = np.empty(neighbours + 1, np.uint8), np.empty(3)
+    fx, fy, cx, cy = ref.camera
+    width = ref.depth.shape[1]
+    for i in range(count):
+        row, column = pixels[i] // width, pixels[i] % width
+        depths[0], weights[0] = ref.depth[row, column], 1 - ref.cost[row, column] / 300.0
+        agree, against, tight = 1, 0, 0.0
+        for j in range(neighbours):
+            if estimates.weight[j, i] > 0:
+                depths[agree], weights[agree] = estimates.depth[j, i], estimates.weight[j, i]
+                tight += np.exp(-estimates.error[j, i])
+                agree += 1
+            elif estimates.weight[j, i] < 0:
+                against += 1
+        enough = agree >= limits.min_views or (agree >= 2 and tight > limits.tightness * (agree - 1))
+        if not enough or against >= agree:
+            continue
+        middle = _weighted_median(depths[:agree], weights[:agree])
+        reach = limits.spread * middle / fx
+        total, depth = 0.0, 0.0
+        for k in range(agree):
+            if abs(depths[k] - middle) <= reach:
+                total += weights[k]
+                depth += weights[k] * depths[k]
+        depth /= total
+        for c in range(3):
+            normal[c] = weights[0] * ref.normal[row, column, c] / NORMAL_SCALE
+        for j in range(neighbours):
+            if estimates.weight[j, i] > 0 and abs(estimates.depth[j, i] - depth) <= reach:
+                member[j, i] = True
+                for c in range(3):
+                    normal[c] += estimates.weight[j, i] * estimates.normal[j, i, c]
+        length = np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2)
+        if length < 1e-6:
+            continue
+        x, y = (column + 0.5 - cx) / fx * depth, (row + 0.5 - cy) / fy * depth
+        inside = True
+        for c in range(3):
+            w = world_from_ref[c, 0] * x + world_from_ref[c, 1] * y + world_from_ref[c, 2] * depth + world_from_ref[c, 3]
+            inside = inside and bounds[0, c] <= w <= bounds[1, c]
+            xyz[i, c] = w
+            n = world_from_ref[c, 0] * normal[0] + world_from_ref[c, 1] * normal[1] + world_from_ref[c, 2] * normal[2]
+            normals[i, c] = n / length
+        if not inside:
+            continue
+        for c in range(3):
+            seen = 1
+            colors[0] = ref.rgb[row, column, c]
+            for j in range(neighbours):
+                if member[j, i]:
+                    colors[seen] = estimates.rgb[j, i, c]
+                    seen += 1
+            rgb[i, c] = np.sort(colors[:seen])[(seen - 1) // 2]
+        kept[i] = True
+    return Fused(kept, xyz, normals, rgb, member)
+
+
+@njit(**_OPTIONS)
+def _weighted_median(values, weights):
+    """The value at which half of the weight is reached; sorts both arrays in place (insertion: they are short)."""
+    total = 0.0
+    for k in range(len(values)):
+        value, weight = values[k], weights[k]
+        total += weight
+        m = k
+        while m > 0 and values[m - 1] > value:
+            values[m], weights[m] = values[m - 1], weights[m - 1]
+            m -= 1
+        values[m], weights[m] = value, weight
+    reached = 0.0
+    for k in range(len(values)):
+        reached += weights[k]
+        if reached >= 0.5 * total:
+            return values[k]
+    return values[-1]
+
+
+@njit(**_OPTIONS)
+def mark(state, pixels, kept, member):
+    """Set `USED` at a neighbour's pixels that went into points."""
+    flat = state.reshape(-1)
+    for i in range(len(pixels)):
+        if kept[i] and member[i]:
+            flat[pixels[i]] |= USED
