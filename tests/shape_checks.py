@@ -11,7 +11,7 @@ from typing import Any
 
 import jaxtyping._import_hook as hook
 from beartype import BeartypeConf, beartype
-from beartype.roar import BeartypeDecorHintNonpepNumpyException
+from beartype.roar import BeartypeDecorHintNonpepNumpyException, BeartypeDecorHintPep673Exception
 
 _COMPILERS = {"njit", "jit", "vectorize", "guvectorize", "stencil", "intrinsic", "overload"}
 
@@ -20,8 +20,8 @@ def check(function: Callable[..., Any]) -> Any:
     """Beartype, with an int welcome where a float is asked for (as PEP 484 has it)."""
     try:
         return beartype(function, conf=BeartypeConf(is_pep484_tower=True))
-    except BeartypeDecorHintNonpepNumpyException:
-        return function  # beartype does not know `np.ndarray[Any, Any]`, which says nothing to check
+    except (BeartypeDecorHintNonpepNumpyException, BeartypeDecorHintPep673Exception):
+        return function  # `np.ndarray[Any, Any]` and `Self` outside its class: beartype knows neither
 
 
 def install() -> None:

@@ -32,7 +32,7 @@ def test_public_names() -> None:
 def test_every_public_name_is_there_and_explained(name: str) -> None:
     thing = getattr(anyview, name)
     assert thing.__name__ == name
-    assert len(inspect.getdoc(thing) or "") > 20
+    assert len(inspect.getdoc(thing) or "") > 10
 
 
 @pytest.mark.parametrize("name", SIGNATURES)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Advance(Protocol):
     """Tell that `steps` more units are done."""
 
@@ -14,6 +15,7 @@ class Advance(Protocol):
         """Add `steps`."""
 
 
+@runtime_checkable
 class Progress(Protocol):
     """A listener for stages of work."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from tyro.conf import Positional, arg
 
@@ -74,6 +74,8 @@ class Reconstruct(Command):
 
 @dataclass
 class _Stage(Command):
+    stage: ClassVar[Literal["sparse", "dense", "fuse", "mesh"]]
+
     work: _Work
     """Workspace folder that `anyview reconstruct` has made."""
 
@@ -88,11 +90,10 @@ class _Stage(Command):
         from anyview.cli.progress import TerminalProgress
         from anyview.reconstruction import pipeline
 
-        name = type(self).__name__.lower()
         options = replace(self._saved(), **{part: getattr(self, part) for part in self._parts()})
         with TerminalProgress() as progress:
-            result = pipeline.run_stage(name, self.work, options, progress)
-        print_stage(name, result)
+            result = pipeline.run_stage(self.stage, self.work, options, progress)
+        print_stage(self.stage, result)
         return 0
 
     def _parts(self) -> list[str]:
@@ -109,6 +110,8 @@ class _Stage(Command):
 class Sparse(_Stage):
     """Only the sparse stage of a workspace: features, matches, triangulated points."""
 
+    stage = "sparse"
+
     sparse: SparseOptions = field(default_factory=SparseOptions)
     seed: int = 0
     """Start of every random sequence."""
@@ -117,6 +120,8 @@ class Sparse(_Stage):
 @dataclass
 class Dense(_Stage):
     """Only the dense stage of a workspace: a depth map per view."""
+
+    stage = "dense"
 
     dense: DenseOptions = field(default_factory=DenseOptions)
     seed: int = 0
@@ -127,12 +132,16 @@ class Dense(_Stage):
 class Fuse(_Stage):
     """Only the fusion of a workspace's depth maps into one cloud."""
 
+    stage = "fuse"
+
     fusion: FusionOptions = field(default_factory=FusionOptions)
 
 
 @dataclass
 class Mesh(_Stage):
     """Only the mesh of a workspace's cloud."""
+
+    stage = "mesh"
 
     mesh: MeshOptions = field(default_factory=MeshOptions)
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from difflib import get_close_matches
 from typing import Annotated, Any, Union, cast
 
 import tyro
 
 from anyview.cli import commands
 from anyview.cli.commands import Command
+from anyview.errors import OptionError
 from anyview.reconstruction.options import DenseOptions, FusionOptions, MeshOptions, SparseOptions
 
 _COMMANDS: dict[str, type[Command]] = {
@@ -38,9 +40,18 @@ def parse(arguments: Sequence[str]) -> Command:
     """The command that the words ask for.
 
     Raises:
+        OptionError: no such command.
         SystemExit: after --help or --version (code 0), or words that make no sense (code 2).
     """
     words = list(arguments)
+    if words and not words[0].startswith("-") and words[0] not in _COMMANDS:
+        near = get_close_matches(words[0], _COMMANDS, 1)
+        raise OptionError(
+            "no such command",
+            expected="one of " + ", ".join(_COMMANDS),
+            actual=words[0],
+            hint=f"did you mean `anyview {near[0]}`?" if near else None,
+        )
     if words and words[0] in _STAGED:
         words = [_with_stage(word) for word in words]
     if words == ["--version"]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -21,8 +20,8 @@ _QUIET = 10.0  # seconds between lines where there is no terminal
 class TerminalProgress:
     """`anyview.progress.Progress` on stderr; a context that leaves the terminal as it was."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._console = Console(file=stream or sys.stderr, soft_wrap=True, highlight=False)
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, soft_wrap=True, highlight=False)
         self._bars = Progress(
             TextColumn("{task.description:<16}"),
             BarColumn(30),
@@ -41,7 +40,8 @@ class TerminalProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        if self._console.is_terminal:
+            self._bars.stop()
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Advance]:
@@ -62,7 +62,7 @@ class TerminalProgress:
 
     def note(self, message: str) -> None:
         """See `anyview.progress.Progress.note`."""
-        self._console.print(message, markup=False)
+        self._console.print(message, markup=False, highlight=False)
 
     @contextmanager
     def _lines(self, name: str, total: int) -> Iterator[Advance]:

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
@@ -31,6 +32,7 @@ Result = TypeVar("Result")
 
 Stage: TypeAlias = Literal["sparse", "dense", "fuse", "mesh"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
+_PARTS: dict[str, Any] = {"sparse": SparseOptions, "dense": DenseOptions, "fusion": FusionOptions, "mesh": MeshOptions}
 _KEPT_EVERY = 2.0  # seconds between the clock's notes
 
 
@@ -68,18 +70,26 @@ def saved_options(workspace: Workspace) -> ReconstructionOptions:
     Raises:
         OptionError: they are of another version of anyview.
     """
-    saved = dict(read_summary(workspace).get("options") or {})
-    kinds = {"sparse": SparseOptions, "dense": DenseOptions, "fusion": FusionOptions, "mesh": MeshOptions}
-    try:
-        parts: dict[str, Any] = {name: kind(**saved.pop(name, {})) for name, kind in kinds.items()}
-        return ReconstructionOptions(**parts, **saved)
-    except TypeError as error:
+    saved = read_summary(workspace).get("options") or {}
+    parts = {name: _known(kind, saved.get(name) or {}, workspace) for name, kind in _PARTS.items()}
+    whole = {name: value for name, value in saved.items() if name not in _PARTS}
+    return ReconstructionOptions(
+        **_known(ReconstructionOptions, whole, workspace),
+        **{name: _PARTS[name](**values) for name, values in parts.items()},
+    )
+
+
+def _known(kind: type, values: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
+    """The values, after making sure that the dataclass has such fields."""
+    names = {field.name for field in fields(kind)}
+    if unknown := sorted(set(values) - names):
         raise OptionError(
-            "the saved options are of another version",
+            "the saved options are of another version of anyview",
             where=workspace.summary,
-            actual=str(error).partition("() ")[2],
+            actual=", ".join(unknown),
             hint="run `anyview reconstruct SCENE --out WORK` again",
-        ) from None
+        )
+    return values
 
 
 def timed(

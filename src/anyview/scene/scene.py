@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
@@ -16,6 +16,7 @@ from anyview.errors import SceneError
 from anyview.typing import Image, Mask, Pose
 
 
+@runtime_checkable
 class Pixels(Protocol):
     """Where a view's pixels come from; nothing is kept in memory between calls."""
 

@@ -1,0 +1,82 @@
+"""Exit codes and the one sentence that an error becomes."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+
+import pytest
+
+import anyview
+from anyview.cli import commands
+from anyview.cli.main import main
+from anyview.errors import SceneError
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def run(self: commands.Doctor) -> int:
+        raise error
+
+    monkeypatch.setattr(commands.Doctor, "run", run)
+
+
+def test_a_users_error_is_one_sentence_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(
+        monkeypatch,
+        SceneError(
+            "image size contradicts the camera", where="r_0.png", expected="8x8", actual="4x4", hint="resize the image"
+        ),
+    )
+    assert main(["doctor"]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err == (
+        "anyview: image size contradicts the camera in r_0.png: expected 8x8, found 4x4; resize the image\n"
+    )
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_disk_errors_that_nobody_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    failing(monkeypatch, OSError(number, "No space left on device", "/out/a.bin"))
+    assert main(["doctor"]) == 2
+    assert capsys.readouterr().err == (
+        "anyview: No space left on device in /out/a.bin; free space or choose another folder\n"
+    )
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, KeyError("ours"))
+    with pytest.raises(KeyError, match="ours"):
+        main(["doctor"])
+
+
+def test_interruption(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    failing(monkeypatch, KeyboardInterrupt())
+    assert main(["doctor"]) == 130
+    assert "the same command goes on from here" in capsys.readouterr().err
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"anyview {anyview.__version__}\n"
+    assert main([]) == 0
+    assert "reconstruct" in capsys.readouterr().out
+    assert main(["nonsense"]) == 2
+
+
+def test_the_installed_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "anyview", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"anyview {anyview.__version__}\n"
+
+
+def test_doctor_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert "BROKEN" not in text
+    for name in ("python", "numba", "processor", "memory", "disk", "torch"):
+        assert name in text
