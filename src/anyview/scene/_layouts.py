@@ -87,15 +87,17 @@ class _Builder:
 
     def arrays(self) -> tuple[sdf.Solids, tex.Paints, Any]:
         things = [row[0] for row in self.rows]
-        size = np.zeros((len(things), 5))
+        size = np.zeros((len(things), 4))
         for row, thing in zip(size, things, strict=True):
             row[: len(thing.size)] = thing.size
+        extent = np.array([t.extent for t in things], np.float64)
         solids = sdf.Solids(
             np.array([t.kind for t in things], np.int64),
             size,
             np.stack([row[2].T for row in self.rows]),
             np.stack([row[1] for row in self.rows]),
-            np.array([t.extent for t in things], np.float64),
+            extent,
+            np.linalg.norm(extent, axis=1),
         )
         paints = tex.Paints(
             np.array([t.pattern for t in things], np.int64),
@@ -210,7 +212,7 @@ def _furnish(b: _Builder, light: str, dark: str, hues: list[str], wood: tuple[st
         x, y = place(0.34, 0.0, 0.18)
         vase = _Thing(
             sdf.VASE,
-            (0.31, 0.5, 0.09, 7, 1.6),
+            (0.31, 0.5, 0.09, 7.0),
             (0.36, 0.36, 0.5),
             tex.STRIPES,
             (hues[0], light, hues[1], dark),
@@ -233,7 +235,7 @@ def _furnish(b: _Builder, light: str, dark: str, hues: list[str], wood: tuple[st
     x, y = place(width * 1.05, 0.7, 1.0)
     pumpkin = _Thing(
         sdf.PUMPKIN,
-        (width, 0.8, 0.14, 10),
+        (width, 0.8, 0.14),
         (width, width, width * 0.82),
         tex.CLOUDS,
         (hues[1], hues[0], light, hues[1]),

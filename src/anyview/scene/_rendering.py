@@ -23,7 +23,9 @@ from anyview.scene._sdf import (
     ROUND_CONE,
     SPHERE,
     distance,
+    meet,
     normal,
+    passes,
     span,
     to_object,
     to_world,
@@ -34,8 +36,9 @@ from anyview.scene._textures import albedo, fbm
 _jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 _INSIDE_SAMPLES = 2  # per side of a pixel within a surface
-_BORDER_SAMPLES = 4  # per side of a pixel where surfaces meet
+_BORDER_SAMPLES = 3  # per side of a pixel where surfaces meet
 _SUN_SHARPNESS = 9.0  # distance over gap at which the sun begins to be hidden: larger is a smaller sun
+_PENUMBRA = 0.15  # how far around a solid its half shadow is looked for, scene units
 _AMBIENT_REACH = 0.42  # how far around a point things dim the sky, scene units
 
 
@@ -65,21 +68,20 @@ def _convex(kind):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _sunshine(solids, own, light, x, y, z):  # type: ignore[no-untyped-def]
-    """Share of the sun that a point sees: the narrowest gap on the way, against the distance to it (after I. Quilez)."""
+def _sunshine(solids, own, sun, x, y, z):  # type: ignore[no-untyped-def]
+    """Share of the sun that a point sees: the narrowest gap on the way against the distance to it (after I. Quilez)."""
     seen = 1.0
-    sun = light.sun
     for k in range(len(solids.kind)):
         if k == own and _convex(solids.kind[k]):
             continue
-        c = solids.center[k]
-        ox, oy, oz = to_object(solids, k, x - c[0], y - c[1], z - c[2])
+        ox, oy, oz = x - solids.center[k, 0], y - solids.center[k, 1], z - solids.center[k, 2]
+        if passes(solids, k, ox, oy, oz, sun[0], sun[1], sun[2], _PENUMBRA):
+            continue
+        ox, oy, oz = to_object(solids, k, ox, oy, oz)
         dx, dy, dz = to_object(solids, k, sun[0], sun[1], sun[2])
-        enter, leave = span(solids, k, ox, oy, oz, dx, dy, dz, 0.2)
+        enter, leave = span(solids, k, ox, oy, oz, dx, dy, dz, _PENUMBRA)
         t = max(enter, 0.012)
-        for _ in range(48):
-            if t > leave:
-                break
+        while t < leave:
             f = distance(solids, k, ox + t * dx, oy + t * dy, oz + t * dz)
             seen = min(seen, 0.5 + 0.5 * _SUN_SHARPNESS * f / t)
             if seen <= 0.0:
@@ -90,40 +92,50 @@ def _sunshine(solids, own, light, x, y, z):  # type: ignore[no-untyped-def]
 
 @_jit
 def _openness(solids, own, x, y, z, nx, ny, nz):  # type: ignore[no-untyped-def]
-    """Share of the sky that a point sees, from the free room above it at five heights."""
-    hidden, weight = 0.0, 1.0
-    for i in range(1, 6):
-        height = _AMBIENT_REACH * (i / 5.0) ** 1.5
-        free = height
-        for k in range(len(solids.kind)):
-            if k == own and _convex(solids.kind[k]):
-                continue
-            c = solids.center[k]
-            px, py, pz = x + height * nx - c[0], y + height * ny - c[1], z + height * nz - c[2]
-            e = solids.extent[k]
-            reach = height + math.sqrt(e[0] * e[0] + e[1] * e[1] + e[2] * e[2])
-            if px * px + py * py + pz * pz < reach * reach:
-                px, py, pz = to_object(solids, k, px, py, pz)
-                free = min(free, distance(solids, k, px, py, pz))
-        hidden += weight * (height - max(free, -height)) / height
-        weight *= 0.75
-    return max(0.08, 1.0 - 0.36 * hidden)
+    """Share of the sky that a point sees: for each solid, how much of the room above the point it takes away."""
+    seen = 1.0
+    for k in range(len(solids.kind)):
+        if k == own and _convex(solids.kind[k]):
+            continue
+        px, py, pz = x - solids.center[k, 0], y - solids.center[k, 1], z - solids.center[k, 2]
+        reach = 2 * _AMBIENT_REACH + solids.ball[k]
+        if px * px + py * py + pz * pz > reach * reach:
+            continue
+        px, py, pz = to_object(solids, k, px, py, pz)
+        qx, qy, qz = to_object(solids, k, nx, ny, nz)
+        hidden, height, weight = 0.0, _AMBIENT_REACH, 0.36
+        for _ in range(5):
+            f = distance(solids, k, px + height * qx, py + height * qy, pz + height * qz)
+            if f > 2 * height:
+                break  # nearer to the point there is even more room
+            hidden += weight * min(max(1.0 - f / height, 0.0), 1.6)
+            height *= 0.5
+        seen *= max(0.12, 1.0 - hidden)
+    return seen
 
 
 @_jit
-def _irradiance(solids, k, light, x, y, z, nx, ny, nz):  # type: ignore[no-untyped-def]
-    """Light that falls on a point (linear RGB), and the share of the sun in sight."""
-    facing = nx * light.sun[0] + ny * light.sun[1] + nz * light.sun[2]
+def _visibility(solids, k, light, x, y, z, nx, ny, nz):  # type: ignore[no-untyped-def]
+    """Shares of the sun and of the sky that a surface point sees."""
     sun = 0.0
-    if facing > 0.0:
-        sun = _sunshine(solids, k, light, x + 0.002 * nx, y + 0.002 * ny, z + 0.002 * nz)
-    openness = _openness(solids, k, x, y, z, nx, ny, nz)
-    up = 0.5 + 0.5 * nz
-    rgb = np.empty(3)
-    for i in range(3):
-        sky = light.sky_color[i] * up + light.ground_color[i] * (1 - up)
-        rgb[i] = light.sun_color[i] * max(facing, 0.0) * sun + sky * openness
-    return rgb[0], rgb[1], rgb[2], sun
+    if nx * light.sun[0] + ny * light.sun[1] + nz * light.sun[2] > 0.0:
+        sun = _sunshine(solids, k, light.sun, x + 0.002 * nx, y + 0.002 * ny, z + 0.002 * nz)
+    return sun, _openness(solids, k, x, y, z, nx, ny, nz)
+
+
+@_jit
+def _lit(solids, paints, light, k, sun, openness, r, g, b, x, y, nx, ny, nz, dx, dy, dz):  # type: ignore[no-untyped-def]
+    """Colour of a surface of albedo (r, g, b) seen along the unit direction d."""
+    direct = sun * max(nx * light.sun[0] + ny * light.sun[1] + nz * light.sun[2], 0.0)
+    above, below = openness * (0.5 + 0.5 * nz), openness * (0.5 - 0.5 * nz)
+    r *= light.sun_color[0] * direct + light.sky_color[0] * above + light.ground_color[0] * below
+    g *= light.sun_color[1] * direct + light.sky_color[1] * above + light.ground_color[1] * below
+    b *= light.sun_color[2] * direct + light.sky_color[2] * above + light.ground_color[2] * below
+    strength = light.specular * paints.gloss[k]
+    if strength > 0.0:
+        hr, hg, hb = _gloss(light, sun, openness, nx, ny, nz, dx, dy, dz)
+        r, g, b = r + strength * hr, g + strength * hg, b + strength * hb
+    return _fade(light, x, y, r, g, b, dx, dy)
 
 
 @_jit
@@ -144,23 +156,23 @@ def _sky(light, dx, dy, dz):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _gloss(light, strength, sun, nx, ny, nz, dx, dy, dz):  # type: ignore[no-untyped-def]
+def _gloss(light, sun, openness, nx, ny, nz, dx, dy, dz):  # type: ignore[no-untyped-def]
     """What a coat of varnish adds, seen along the unit direction d: the sun's highlight and the sky's mirror image."""
     facing = -(nx * dx + ny * dy + nz * dz)
     rx, ry, rz = dx + 2 * facing * nx, dy + 2 * facing * ny, dz + 2 * facing * nz
     toward = max(rx * light.sun[0] + ry * light.sun[1] + rz * light.sun[2], 0.0)
     highlight = sun * (1.4 * toward**90 + 0.25 * toward**14)
-    fresnel = 0.04 + 0.7 * (1 - min(max(facing, 0.0), 1.0)) ** 5
-    up = 0.5 + 0.5 * rz
-    out = np.empty(3)
-    for i in range(3):
-        mirror = light.sky_color[i] * up * up + light.ground_color[i] * (1 - up)
-        out[i] = strength * (highlight * light.sun_color[i] + 1.3 * fresnel * mirror)
-    return out[0], out[1], out[2]
+    mirror = 1.3 * openness * (0.04 + 0.7 * (1 - min(max(facing, 0.0), 1.0)) ** 5)
+    above, below = mirror * (0.5 + 0.5 * rz) ** 2, mirror * (0.5 - 0.5 * rz)
+    return (
+        highlight * light.sun_color[0] + above * light.sky_color[0] + below * light.ground_color[0],
+        highlight * light.sun_color[1] + above * light.sky_color[1] + below * light.ground_color[1],
+        highlight * light.sun_color[2] + above * light.sky_color[2] + below * light.ground_color[2],
+    )
 
 
 @_jit
-def _fade(light, x, y, r, g, b, dx, dy, dz):  # type: ignore[no-untyped-def]
+def _fade(light, x, y, r, g, b, dx, dy):  # type: ignore[no-untyped-def]
     """A far place, faded into the horizon."""
     if light.horizon <= 0.0:
         return r, g, b
@@ -208,36 +220,69 @@ def render(solids, paints, light, camera, world_from_cam, depth, solid, normals,
     """
     height, width = solid.shape
     ex, ey, ez = world_from_cam[0, 3], world_from_cam[1, 3], world_from_cam[2, 3]
+    k = -1
     for i in range(height):
         for j in range(width):
             dx, dy, dz, long = _ray(camera, world_from_cam, j + 0.5, i + 0.5)
-            t, k = trace(solids, ex, ey, ez, dx, dy, dz)
-            solid[i, j] = k
-            depth[i, j] = 0.0
-            for c in range(3):
-                normals[i, j, c] = 0.0
+            t, k = trace(solids, k, ex, ey, ez, dx, dy, dz)
+            solid[i, j], depth[i, j] = k, 0.0
+            normals[i, j, 0], normals[i, j, 1], normals[i, j, 2] = 0.0, 0.0, 0.0
             if k >= 0:
                 depth[i, j] = t / long
                 nx, ny, nz = _normal_at(solids, k, ex + t * dx, ey + t * dy, ez + t * dz)
                 normals[i, j, 0], normals[i, j, 1], normals[i, j, 2] = nx, ny, nz
+    border = np.empty((height, width), np.bool_)
     for i in range(height):
         for j in range(width):
-            k = solid[i, j]
-            dx, dy, dz, long = _ray(camera, world_from_cam, j + 0.5, i + 0.5)
-            nx, ny, nz = normals[i, j, 0], normals[i, j, 1], normals[i, j, 2]
-            facing = -(nx * dx + ny * dy + nz * dz)
-            if _border(depth, solid, normals, i, j) or (k >= 0 and facing < 0.12):
-                r, g, b, a = _many_rays(solids, paints, light, camera, world_from_cam, i, j)
-            elif k >= 0:
-                t = depth[i, j] * long
-                r, g, b = _one_light(solids, paints, light, camera, world_from_cam, i, j, k, t, nx, ny, nz)
+            dx, dy, dz, _ = _ray(camera, world_from_cam, j + 0.5, i + 0.5)
+            facing = -(normals[i, j, 0] * dx + normals[i, j, 1] * dy + normals[i, j, 2] * dz)
+            border[i, j] = _border(depth, solid, normals, i, j) or (solid[i, j] >= 0 and facing < 0.12)
+    seen = _visibility_map(solids, light, camera, world_from_cam, depth, solid, normals, border)
+    memo = np.zeros((len(solids.kind), 6))
+    for i in range(height):
+        for j in range(width):
+            if border[i, j]:
+                r, g, b, a = _many_rays(solids, paints, light, camera, world_from_cam, i, j, solid, memo)
+            elif solid[i, j] >= 0:
+                r, g, b = _one_surface(solids, paints, light, camera, world_from_cam, i, j, depth, solid, normals, seen)
                 a = 1.0
             elif light.horizon > 0.0:
+                dx, dy, dz, _ = _ray(camera, world_from_cam, j + 0.5, i + 0.5)
                 r, g, b = _sky(light, dx, dy, dz)
                 a = 1.0
             else:
                 r, g, b, a = 0.0, 0.0, 0.0, 0.0
             rgba[i, j, 0], rgba[i, j, 1], rgba[i, j, 2], rgba[i, j, 3] = r, g, b, a
+
+
+@_jit
+def _visibility_map(solids, light, camera, pose, depth, solid, normals, border):  # type: ignore[no-untyped-def]
+    """Shares of sun and sky within surfaces: exact at every second pixel, between them the mean of two or four."""
+    height, width = solid.shape
+    seen = np.full((height, width, 2), -1.0)
+    for exact in range(2):
+        for i in range(height):
+            for j in range(width):
+                even = i % 2 == 0 and j % 2 == 0
+                k = solid[i, j]
+                if k < 0 or border[i, j] or even == (exact == 1):
+                    continue
+                sun, openness, parts = 0.0, 0.0, 0
+                if not even:  # none of the neighbours is border, so all of the 3 x 3 lie on this solid
+                    di, dj = i % 2, j % 2
+                    for a in range(i - di, i + di + 1, 2):
+                        for b in range(j - dj, j + dj + 1, 2):
+                            if a < height and b < width and seen[a, b, 1] >= 0.0:
+                                sun, openness, parts = sun + seen[a, b, 0], openness + seen[a, b, 1], parts + 1
+                    if parts == (1 + di) * (1 + dj):
+                        seen[i, j, 0], seen[i, j, 1] = sun / parts, openness / parts
+                        continue
+                dx, dy, dz, long = _ray(camera, pose, j + 0.5, i + 0.5)
+                t = depth[i, j] * long
+                x, y, z = pose[0, 3] + t * dx, pose[1, 3] + t * dy, pose[2, 3] + t * dz
+                nx, ny, nz = normals[i, j, 0], normals[i, j, 1], normals[i, j, 2]
+                seen[i, j, 0], seen[i, j, 1] = _visibility(solids, k, light, x, y, z, nx, ny, nz)
+    return seen
 
 
 @_jit
@@ -257,8 +302,8 @@ def _ray(camera, pose, u, v):  # type: ignore[no-untyped-def]
 @_jit
 def _normal_at(solids, k, x, y, z):  # type: ignore[no-untyped-def]
     """Unit normal in the world at a point of the world on solid k."""
-    c = solids.center[k]
-    px, py, pz = to_object(solids, k, x - c[0], y - c[1], z - c[2])
+    px, py, pz = x - solids.center[k, 0], y - solids.center[k, 1], z - solids.center[k, 2]
+    px, py, pz = to_object(solids, k, px, py, pz)
     nx, ny, nz = normal(solids, k, px, py, pz)
     return to_world(solids, k, nx, ny, nz)
 
@@ -266,20 +311,20 @@ def _normal_at(solids, k, x, y, z):  # type: ignore[no-untyped-def]
 @_jit
 def _paint_at(solids, paints, k, light, x, y, z, nx, ny, nz):  # type: ignore[no-untyped-def]
     """Albedo at a point of the world with its normal."""
-    c = solids.center[k]
-    px, py, pz = to_object(solids, k, x - c[0], y - c[1], z - c[2])
+    px, py, pz = x - solids.center[k, 0], y - solids.center[k, 1], z - solids.center[k, 2]
+    px, py, pz = to_object(solids, k, px, py, pz)
     qx, qy, qz = to_object(solids, k, nx, ny, nz)
     return albedo(paints, k, px, py, pz, qx, qy, qz, light.texture)
 
 
 @_jit
-def _one_light(solids, paints, light, camera, pose, i, j, k, t, nx, ny, nz):  # type: ignore[no-untyped-def]
+def _one_surface(solids, paints, light, camera, pose, i, j, depth, solid, normals, seen):  # type: ignore[no-untyped-def]
     """A pixel within one surface: one light, many places of paint."""
     ex, ey, ez = pose[0, 3], pose[1, 3], pose[2, 3]
-    dx, dy, dz, _ = _ray(camera, pose, j + 0.5, i + 0.5)
-    x, y, z = ex + t * dx, ey + t * dy, ez + t * dz
-    lr, lg, lb, sun = _irradiance(solids, k, light, x, y, z, nx, ny, nz)
-    above = (x - ex) * nx + (y - ey) * ny + (z - ez) * nz
+    k, nx, ny, nz = solid[i, j], normals[i, j, 0], normals[i, j, 1], normals[i, j, 2]
+    dx, dy, dz, long = _ray(camera, pose, j + 0.5, i + 0.5)
+    t = depth[i, j] * long
+    above = t * (dx * nx + dy * ny + dz * nz)
     r, g, b = 0.0, 0.0, 0.0
     n = _INSIDE_SAMPLES
     for a in range(n * n):
@@ -287,39 +332,51 @@ def _one_light(solids, paints, light, camera, pose, i, j, k, t, nx, ny, nz):  # 
         s = above / (sx * nx + sy * ny + sz * nz)
         ar, ag, ab = _paint_at(solids, paints, k, light, ex + s * sx, ey + s * sy, ez + s * sz, nx, ny, nz)
         r, g, b = r + ar, g + ag, b + ab
-    r, g, b = r * lr / (n * n), g * lg / (n * n), b * lb / (n * n)
-    strength = light.specular * paints.gloss[k]
-    if strength > 0.0:
-        hr, hg, hb = _gloss(light, strength, sun, nx, ny, nz, dx, dy, dz)
-        r, g, b = r + hr, g + hg, b + hb
-    return _fade(light, x, y, r, g, b, dx, dy, dz)
+    r, g, b = r / (n * n), g / (n * n), b / (n * n)
+    x, y = ex + t * dx, ey + t * dy
+    return _lit(solids, paints, light, k, seen[i, j, 0], seen[i, j, 1], r, g, b, x, y, nx, ny, nz, dx, dy, dz)
 
 
 @_jit
-def _many_rays(solids, paints, light, camera, pose, i, j):  # type: ignore[no-untyped-def]
-    """A pixel where surfaces meet: the mean of what is hit, and the share of rays that hit."""
+def _many_rays(solids, paints, light, camera, pose, i, j, solid, memo):  # type: ignore[no-untyped-def]
+    """A pixel where surfaces meet: the mean of what is hit, and the share of rays that hit.
+
+    Only the solids that the 3 x 3 pixels around show are tried. `memo` (K, 6) keeps, per solid, normal, distance and
+    visibility of the last place lit in this pixel; where the next ray meets the same solid near there, it is lit alike.
+    """
+    height, width = solid.shape
     ex, ey, ez = pose[0, 3], pose[1, 3], pose[2, 3]
-    r, g, b, hits = 0.0, 0.0, 0.0, 0
+    for k in range(len(memo)):
+        memo[k, 5] = -2.0  # not around
+    for a in range(max(i - 1, 0), min(i + 2, height)):
+        for b in range(max(j - 1, 0), min(j + 2, width)):
+            if solid[a, b] >= 0:
+                memo[solid[a, b], 5] = -1.0  # around, not lit
+    red, green, blue, hits = 0.0, 0.0, 0.0, 0
     n = _BORDER_SAMPLES
     for a in range(n * n):
         dx, dy, dz, _ = _ray(camera, pose, j + (a % n + 0.5) / n, i + (a // n + 0.5) / n)
-        t, k = trace(solids, ex, ey, ez, dx, dy, dz)
+        t, k = math.inf, -1
+        for m in range(len(memo)):
+            if memo[m, 5] > -2.0:
+                s = meet(solids, m, ex, ey, ez, dx, dy, dz, t)
+                if s < t:
+                    t, k = s, m
         if k >= 0:
             x, y, z = ex + t * dx, ey + t * dy, ez + t * dz
             nx, ny, nz = _normal_at(solids, k, x, y, z)
-            lr, lg, lb, sun = _irradiance(solids, k, light, x, y, z, nx, ny, nz)
-            ar, ag, ab = _paint_at(solids, paints, k, light, x, y, z, nx, ny, nz)
-            sr, sg, sb = ar * lr, ag * lg, ab * lb
-            strength = light.specular * paints.gloss[k]
-            if strength > 0.0:
-                hr, hg, hb = _gloss(light, strength, sun, nx, ny, nz, dx, dy, dz)
-                sr, sg, sb = sr + hr, sg + hg, sb + hb
-            sr, sg, sb = _fade(light, x, y, sr, sg, sb, dx, dy, dz)
+            turn = memo[k, 0] * nx + memo[k, 1] * ny + memo[k, 2] * nz
+            if memo[k, 5] < 0.0 or turn < 0.97 or abs(memo[k, 3] - t) > 0.01 * t:
+                memo[k, 0], memo[k, 1], memo[k, 2], memo[k, 3] = nx, ny, nz, t
+                memo[k, 4], memo[k, 5] = _visibility(solids, k, light, x, y, z, nx, ny, nz)
+            sun, openness = memo[k, 4], memo[k, 5]
+            r, g, b = _paint_at(solids, paints, k, light, x, y, z, nx, ny, nz)
+            r, g, b = _lit(solids, paints, light, k, sun, openness, r, g, b, x, y, nx, ny, nz, dx, dy, dz)
         elif light.horizon > 0.0:
-            sr, sg, sb = _sky(light, dx, dy, dz)
+            r, g, b = _sky(light, dx, dy, dz)
         else:
             continue
-        r, g, b, hits = r + sr, g + sg, b + sb, hits + 1
+        red, green, blue, hits = red + r, green + g, blue + b, hits + 1
     if hits == 0:
         return 0.0, 0.0, 0.0, 0.0
-    return r / hits, g / hits, b / hits, hits / (n * n)
+    return red / hits, green / hits, blue / hits, hits / (n * n)

@@ -1,8 +1,10 @@
 """Solids as signed distance functions, and where a ray meets them (sphere tracing, Hart 1996).
 
-Letters: K solids; (x, y, z) a point in a solid's own frame. A distance is negative inside. Each solid is traced by itself
-inside its bounding box: the solids need no common distance, and a ray that misses a box costs one test. Where a bulgy
-solid's function is steeper than one, it is scaled down so that no step passes through.
+Letters: K solids; (x, y, z) a point in a solid's own frame. A distance is negative inside. Each solid is traced by
+itself inside its bounding box: the solids need no common distance, and a ray that misses a box costs one test. Where a
+bulgy solid's function is steeper than one, it is scaled down so that no step passes through.
+
+Compiled code reads `array[k, i]` and never binds `array[k]`: a view counts references, which threads would fight over.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ PLANE, SPHERE, BOX, TORUS, CYLINDER, CAPSULE, ROUND_CONE, KNOT, VASE, PUMPKIN = 
 _jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 _CLOSE = 1e-10  # a root is known to this length along the ray, scene units
-_MOST_STEPS = 400
+_NEAR = 1e-3  # distance from which on the surface counts as smooth, scene units
+_MOST_STEPS = 200
 
 
 class Solids(NamedTuple):
@@ -26,10 +29,11 @@ class Solids(NamedTuple):
 
     Attributes:
         kind: (K,) int64, one of the constants above.
-        size: (K, 5) float64, the lengths that the kind asks for (see `distance`).
+        size: (K, 4) float64, the lengths that the kind asks for (see `distance`).
         rotation: (K, 3, 3), object_from_world.
         center: (K, 3), the solid's origin in the world.
         extent: (K, 3), half sides of the bounding box in the solid's frame.
+        ball: (K,), radius of the ball around that box.
     """
 
     kind: np.ndarray[Any, Any]
@@ -37,57 +41,73 @@ class Solids(NamedTuple):
     rotation: np.ndarray[Any, Any]
     center: np.ndarray[Any, Any]
     extent: np.ndarray[Any, Any]
+    ball: np.ndarray[Any, Any]
 
 
 @_jit
 def distance(solids, k, x, y, z):  # type: ignore[no-untyped-def]
     """Signed distance (or a lower bound of it) from a point in the frame of solid k."""
-    kind, size = solids.kind[k], solids.size[k]
+    kind = solids.kind[k]
+    s0, s1, s2, s3 = solids.size[k, 0], solids.size[k, 1], solids.size[k, 2], solids.size[k, 3]
     if kind == SPHERE:  # radius
-        return math.sqrt(x * x + y * y + z * z) - size[0]
+        return math.sqrt(x * x + y * y + z * z) - s0
     if kind == CYLINDER:  # radius, half height, rounding; axis z
-        radial = math.sqrt(x * x + y * y) - size[0] + size[2]
-        axial = abs(z) - size[1] + size[2]
-        return _corner(radial, axial) - size[2]
+        radial = math.sqrt(x * x + y * y) - s0 + s2
+        axial = abs(z) - s1 + s2
+        return _corner(radial, axial) - s2
     if kind == BOX:  # three half sides, rounding
-        qx, qy, qz = abs(x) - size[0] + size[3], abs(y) - size[1] + size[3], abs(z) - size[2] + size[3]
+        qx, qy, qz = abs(x) - s0 + s3, abs(y) - s1 + s3, abs(z) - s2 + s3
         ox, oy, oz = max(qx, 0.0), max(qy, 0.0), max(qz, 0.0)
-        return math.sqrt(ox * ox + oy * oy + oz * oz) + min(max(qx, max(qy, qz)), 0.0) - size[3]
+        return math.sqrt(ox * ox + oy * oy + oz * oz) + min(max(qx, max(qy, qz)), 0.0) - s3
     if kind == TORUS:  # radius of the ring, radius of the tube; axis z
-        ring = math.sqrt(x * x + y * y) - size[0]
-        return math.sqrt(ring * ring + z * z) - size[1]
+        ring = math.sqrt(x * x + y * y) - s0
+        return math.sqrt(ring * ring + z * z) - s1
     if kind == CAPSULE:  # radius, half height without the caps; axis z
-        axial = z - min(max(z, -size[1]), size[1])
-        return math.sqrt(x * x + y * y + axial * axial) - size[0]
+        axial = z - min(max(z, -s1), s1)
+        return math.sqrt(x * x + y * y + axial * axial) - s0
     if kind == ROUND_CONE:  # radius of the ball at the origin, of the one above it, and how far above
         radial = math.sqrt(x * x + y * y)
-        lean = (size[0] - size[1]) / size[2]
+        lean = (s0 - s1) / s2
         rise = math.sqrt(1.0 - lean * lean)
         along = rise * z - lean * radial
         if along < 0.0:
-            return math.sqrt(radial * radial + z * z) - size[0]
-        if along > rise * size[2]:
-            return math.sqrt(radial * radial + (z - size[2]) * (z - size[2])) - size[1]
-        return rise * radial + lean * z - size[0]
+            return math.sqrt(radial * radial + z * z) - s0
+        if along > rise * s2:
+            return math.sqrt(radial * radial + (z - s2) * (z - s2)) - s1
+        return rise * radial + lean * z - s0
     if kind == KNOT:  # radius of the ring, of the winding, of the tube: a trefoil, two strands that turn 3/2 times
         turn = 1.5 * math.atan2(y, x)
-        ring = math.sqrt(x * x + y * y) - size[0]
-        across = abs(math.cos(turn) * ring + math.sin(turn) * z) - size[1]
+        ring = math.sqrt(x * x + y * y) - s0
+        across = abs(math.cos(turn) * ring + math.sin(turn) * z) - s1
         up = math.cos(turn) * z - math.sin(turn) * ring
-        return 0.62 * (math.sqrt(across * across + up * up) - size[2])
-    if kind == VASE:  # radius, half height, depth of the flutes, their number, twist per unit of height
-        belly = 0.78 + 0.24 * math.sin(2.6 * z / size[1] + 0.4)
-        flute = 1.0 + size[2] * math.cos(size[3] * (math.atan2(y, x) + size[4] * z))
-        radial = math.sqrt(x * x + y * y) - size[0] * belly * flute + 0.04
-        return 0.6 * (_corner(radial, abs(z) - size[1] + 0.04) - 0.04)
-    if kind == PUMPKIN:  # radius, height over width, depth of the ribs, their number
-        high = z / size[1]
-        radial = x * x + y * y
-        reach = math.sqrt(radial + high * high)
-        ribs = abs(math.cos(0.5 * size[3] * math.atan2(y, x))) ** 0.7 - 1.0
-        dimple = math.exp(-radial / (0.09 * size[0] * size[0]))
-        return 0.55 * size[1] * (reach - size[0] * (1.0 + size[2] * ribs * (1.0 - dimple) - 0.12 * dimple))
+        return 0.62 * (math.sqrt(across * across + up * up) - s2)
+    if kind == VASE:  # radius, half height, depth of the flutes, twist of the seven flutes per unit of height
+        ring = math.sqrt(x * x + y * y)
+        c, s = _turned(x, y, ring, 7)
+        flute = 1.0 + s2 * (c * math.cos(s3 * z) - s * math.sin(s3 * z))
+        belly = 0.78 + 0.24 * math.sin(2.6 * z / s1 + 0.4)
+        return 0.6 * (_corner(ring - s0 * belly * flute + 0.04, abs(z) - s1 + 0.04) - 0.04)
+    if kind == PUMPKIN:  # radius, height over width, depth of the ten ribs
+        ring = math.sqrt(x * x + y * y)
+        c, _ = _turned(x, y, ring, 5)
+        wide = ring * ring / (0.16 * s0 * s0)
+        wide = wide / (1.0 + wide)  # 0 on the axis, where the ribs end in a dimple
+        rib = math.sqrt(c * c + 0.004) - 1.0
+        high = z / s1
+        return 0.55 * s1 * (math.sqrt(ring * ring + high * high) - s0 * (1.0 + s2 * rib * wide - 0.14 * (1.0 - wide)))
     return z  # PLANE: everything below z = 0
+
+
+@_jit
+def _turned(x, y, ring, times):  # type: ignore[no-untyped-def]
+    """Cosine and sine of a multiple of the angle of (x, y), by powers of a complex number."""
+    if ring == 0.0:
+        return 1.0, 0.0
+    u, v = x / ring, y / ring
+    c, s = u, v
+    for _ in range(times - 1):
+        c, s = c * u - s * v, c * v + s * u
+    return c, s
 
 
 @_jit
@@ -110,22 +130,22 @@ def normal(solids, k, x, y, z):  # type: ignore[no-untyped-def]
 @_jit
 def to_object(solids, k, x, y, z):  # type: ignore[no-untyped-def]
     """A direction of the world in the solid's frame."""
-    r = solids.rotation[k]
+    r = solids.rotation
     return (
-        r[0, 0] * x + r[0, 1] * y + r[0, 2] * z,
-        r[1, 0] * x + r[1, 1] * y + r[1, 2] * z,
-        r[2, 0] * x + r[2, 1] * y + r[2, 2] * z,
+        r[k, 0, 0] * x + r[k, 0, 1] * y + r[k, 0, 2] * z,
+        r[k, 1, 0] * x + r[k, 1, 1] * y + r[k, 1, 2] * z,
+        r[k, 2, 0] * x + r[k, 2, 1] * y + r[k, 2, 2] * z,
     )
 
 
 @_jit
 def to_world(solids, k, x, y, z):  # type: ignore[no-untyped-def]
     """A direction of the solid's frame in the world."""
-    r = solids.rotation[k]
+    r = solids.rotation
     return (
-        r[0, 0] * x + r[1, 0] * y + r[2, 0] * z,
-        r[0, 1] * x + r[1, 1] * y + r[2, 1] * z,
-        r[0, 2] * x + r[1, 2] * y + r[2, 2] * z,
+        r[k, 0, 0] * x + r[k, 1, 0] * y + r[k, 2, 0] * z,
+        r[k, 0, 1] * x + r[k, 1, 1] * y + r[k, 2, 1] * z,
+        r[k, 0, 2] * x + r[k, 1, 2] * y + r[k, 2, 2] * z,
     )
 
 
@@ -146,11 +166,21 @@ def span(solids, k, ox, oy, oz, dx, dy, dz, more):  # type: ignore[no-untyped-de
 
 
 @_jit
-def _meet(solids, k, ox, oy, oz, dx, dy, dz, enter, leave):  # type: ignore[no-untyped-def]
+def passes(solids, k, px, py, pz, dx, dy, dz, more):  # type: ignore[no-untyped-def]
+    """Whether a line stays outside the ball around a solid's box; (px, py, pz) is its start as seen from the solid."""
+    reach = solids.ball[k] + more
+    along = px * dx + py * dy + pz * dz
+    return px * px + py * py + pz * pz - along * along > reach * reach
+
+
+@_jit
+def _root(solids, k, ox, oy, oz, dx, dy, dz, enter, leave):  # type: ignore[no-untyped-def]
     """First root of the distance along a unit ray in the solid's frame, or infinity.
 
-    Steps go as far as the last slope promises a plane would be; a step whose two free balls do not touch is taken back
-    (Keinert et al. 2014), so that nothing is jumped over. Past the surface, the root is closed in by false position.
+    Steps go as far as the last slope promises. Far from the surface, a step whose two free balls do not touch is taken
+    back (Keinert et al. 2014), so that nothing is jumped over. Near it, that would crawl along grazing rays: there the
+    step is trusted, since seen along a ray a bulge is convex and a secant never passes its first root. Behind the
+    surface, the root is closed in by false position.
     """
     t = enter
     f = distance(solids, k, ox + t * dx, oy + t * dy, oz + t * dz)
@@ -158,10 +188,13 @@ def _meet(solids, k, ox, oy, oz, dx, dy, dz, enter, leave):  # type: ignore[no-u
         return t
     slope = -1.0
     for _ in range(_MOST_STEPS):
-        step = min(f / -slope + _CLOSE, 4.0 * f) if slope < -0.25 else f
+        if f < _NEAR:
+            step = min(max(f / -slope, f), 3 * _NEAR) + _CLOSE if slope < 0.0 else max(f, 0.5 * _NEAR)
+        else:
+            step = min(max(f / -slope, f), 4.0 * f) if slope < 0.0 else f
         ahead = t + step
         g = distance(solids, k, ox + ahead * dx, oy + ahead * dy, oz + ahead * dz)
-        if g > 0.0 and step > f + g:
+        if f >= _NEAR and g > 0.0 and step > f + g:
             step = f
             ahead = t + step
             g = distance(solids, k, ox + ahead * dx, oy + ahead * dy, oz + ahead * dz)
@@ -201,17 +234,33 @@ def _close_in(solids, k, ox, oy, oz, dx, dy, dz, a, fa, b, fb):  # type: ignore[
 
 
 @_jit
-def trace(solids, ox, oy, oz, dx, dy, dz):  # type: ignore[no-untyped-def]
-    """The nearest solid along a unit ray in the world: (distance, its index), or (infinity, -1)."""
+def meet(solids, k, ox, oy, oz, dx, dy, dz, best):  # type: ignore[no-untyped-def]
+    """Distance to solid k along a unit ray in the world; infinity where it misses, or enters no nearer than `best`."""
+    px, py, pz = ox - solids.center[k, 0], oy - solids.center[k, 1], oz - solids.center[k, 2]
+    if passes(solids, k, px, py, pz, dx, dy, dz, 1e-9):
+        return math.inf
+    px, py, pz = to_object(solids, k, px, py, pz)
+    dx, dy, dz = to_object(solids, k, dx, dy, dz)
+    enter, leave = span(solids, k, px, py, pz, dx, dy, dz, 1e-9)
+    if enter > leave or enter >= best:
+        return math.inf
+    return _root(solids, k, px, py, pz, dx, dy, dz, enter, leave)
+
+
+@_jit
+def trace(solids, guess, ox, oy, oz, dx, dy, dz):  # type: ignore[no-untyped-def]
+    """The nearest solid along a unit ray in the world: (distance, its index), or (infinity, -1).
+
+    `guess` is tried first (-1 for none): where it is hit, most others need not be traced.
+    """
     best, found = math.inf, -1
+    if guess >= 0:
+        best = meet(solids, guess, ox, oy, oz, dx, dy, dz, best)
+        if best < math.inf:
+            found = guess
     for k in range(len(solids.kind)):
-        c = solids.center[k]
-        px, py, pz = to_object(solids, k, ox - c[0], oy - c[1], oz - c[2])
-        qx, qy, qz = to_object(solids, k, dx, dy, dz)
-        enter, leave = span(solids, k, px, py, pz, qx, qy, qz, 1e-9)
-        if enter > leave or enter >= best:
-            continue
-        t = _meet(solids, k, px, py, pz, qx, qy, qz, enter, leave)
-        if t < best:
-            best, found = t, k
+        if k != guess:
+            t = meet(solids, k, ox, oy, oz, dx, dy, dz, best)
+            if t < best:
+                best, found = t, k
     return best, found
