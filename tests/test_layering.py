@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("pipelines",),
     ("demo",),
     ("cli",),
+    ("__main__",),
 )
 LEVEL = {part: level for level, row in enumerate(LAYERS) for part in row}
 HEAVY = {"numba", "pycolmap", "matplotlib", "torch", "scipy", "trimesh"}

@@ -24,6 +24,14 @@ def test_peak_memory_sees_an_allocation_that_is_gone_again() -> None:
     assert 200 * MIB <= after - before <= 420 * MIB  # the literal and the array are both held for a moment
 
 
+def test_peak_memory_does_not_count_the_parents() -> None:
+    """A small process that a big one starts is small."""
+    big = bytearray(b"x" * (400 * MIB))
+    code = "from anyview.compute.memory import peak_memory_bytes as p; print(p())"
+    peak = int(subprocess.check_output([sys.executable, "-c", code], text=True))
+    assert peak < len(big)
+
+
 def test_peak_memory_is_at_least_what_is_held_now() -> None:
     assert peak_memory_bytes() >= 0.9 * psutil.Process().memory_info().rss
 
