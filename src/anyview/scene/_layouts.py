@@ -28,9 +28,9 @@ _THEMES = (  # each: a light, a dark, and five hues
     ("fbf3e4", "332a29", "a63d40", "e9b872", "5b8e7d", "4a6fa5", "bc6c8f"),
 )
 _WOODS = (  # dark to light
-    ("5a3418", "8f5a2c", "b97f47", "d9ab74"),
-    ("6b4a32", "96704d", "bf9a70", "e0c49c"),
-    ("3f2a1d", "6d4427", "96653a", "bd8f5c"),
+    ("7a4a24", "a8713c", "cd9a5e", "e6c08c"),
+    ("80603f", "a98660", "cfae83", "ead2ae"),
+    ("5a3a24", "86562f", "ab7844", "cfa26b"),
 )
 
 
@@ -130,9 +130,9 @@ def _turn(axis: int, angle: float) -> Float64[np.ndarray, "3 3"]:
 def _light(rng: np.random.Generator, texture: float, specular: float, horizon: float) -> Light:
     azimuth, height = rng.uniform(0, 2 * math.pi), rng.uniform(0.85, 1.0)
     sun = np.array([math.cos(azimuth) * math.cos(height), math.sin(azimuth) * math.cos(height), math.sin(height)])
-    warm = np.array([1.0, 0.90, 0.76]) * 1.75
+    warm = np.array([1.0, 0.90, 0.76]) * 1.5
     return Light(
-        sun, warm, np.array([0.68, 0.78, 0.95]) * 0.85, np.array([0.62, 0.5, 0.4]) * 0.6, texture, specular, horizon
+        sun, warm, np.array([0.68, 0.78, 0.95]) * 0.75, np.array([0.62, 0.5, 0.4]) * 0.6, texture, specular, horizon
     )
 
 
@@ -150,7 +150,7 @@ def _still_life(rng: np.random.Generator, texture: float, specular: float, envir
             (1.55, 1.55, 0.07),
             tex.TERRAZZO,
             (light, dark, hues[0], hues[1]),
-            scale=0.34,
+            scale=0.3,
             gloss=0.7,
         ),
         _Thing(
@@ -176,8 +176,8 @@ def _still_life(rng: np.random.Generator, texture: float, specular: float, envir
         paints,
         _light(rng, texture, specular, 11.0 if environment else 0.0),
         instances,
-        target=np.array([0, 0, 0.24]),
-        radius=1.5,
+        target=np.array([0, 0, 0.12]),
+        radius=1.6,
         elevations=(13.0, 62.0),
         axis=np.array([0.0, 0, 1]),
         bounds=np.array([[-1.55, -1.55, -0.14], [1.55, 1.55, 1.25]]),
@@ -215,7 +215,7 @@ def _furnish(b: _Builder, light: str, dark: str, hues: list[str], wood: tuple[st
             (0.31, 0.5, 0.09, 7.0),
             (0.36, 0.36, 0.5),
             tex.STRIPES,
-            (hues[0], light, hues[1], dark),
+            (hues[0], light, hues[1], hues[4]),
             tex.CYLINDER_MAP,
             0.085,
             0.3,

@@ -85,7 +85,7 @@ def distance(solids, k, x, y, z):  # type: ignore[no-untyped-def]
         ring = math.sqrt(x * x + y * y)
         c, s = _turned(x, y, ring, 7)
         flute = 1.0 + s2 * (c * math.cos(s3 * z) - s * math.sin(s3 * z))
-        belly = 0.78 + 0.24 * math.sin(2.6 * z / s1 + 0.4)
+        belly = 0.78 + 0.24 * math.sin(2.6 * z / s1 + 0.9)
         return 0.6 * (_corner(ring - s0 * belly * flute + 0.04, abs(z) - s1 + 0.04) - 0.04)
     if kind == PUMPKIN:  # radius, height over width, depth of the ten ribs
         ring = math.sqrt(x * x + y * y)

@@ -158,11 +158,11 @@ def _tile_edge(s, t, soft_s, soft_t):  # type: ignore[no-untyped-def]
 def _grain(colors, k, x, y, z, seed):  # type: ignore[no-untyped-def]
     """Wood: rings about the z axis, wobbling, with fibres along it."""
     wobble = noise(3 * x, 3 * y, 0.8 * z, seed) - 0.5
-    ring = math.sqrt(x * x + y * y) * 14.0 + 5.0 * wobble + 0.6 * z
+    ring = math.sqrt(x * x + y * y) * 18.0 + 4.0 * wobble + 0.5 * z
     late = ring - math.floor(ring)
-    late = _smooth(0.1, 0.75, late) * (1 - _smooth(0.85, 1.0, late))
-    fibre = noise(55 * x, 55 * y, 4 * z, seed + 3)
-    return _ramp(colors, k, 0.12 + 0.55 * late + 0.45 * (fibre - 0.35))
+    late = _smooth(0.05, 0.8, late) * (1 - _smooth(0.85, 1.0, late))
+    fibre = noise(60 * x, 60 * y, 5 * z, seed + 3)
+    return _ramp(colors, k, 0.3 + 0.4 * late + 0.6 * (fibre - 0.4))
 
 
 @_jit
@@ -247,7 +247,9 @@ def _terrazzo(colors, k, x, y, z, soft, seed):  # type: ignore[no-untyped-def]
     """Chips of three colours and three sizes in a ground of the first colour; a chip stays inside its cell."""
     color = _pick(colors, k, 0)
     for layer in range(3):
-        rough = 0.3 * (noise(2.2 * x, 2.2 * y, 2.2 * z, seed + 30 + layer) - 0.5)
+        # Each layer is finer than the last and turned, so that no rows of cells show.
+        x, y, z, soft = 1.05 * x + 0.9 * y + 0.4, 1.05 * y - 0.9 * x + 0.3 * z, 1.35 * z - 0.3 * y + 5.3, 1.4 * soft
+        rough = 0.5 * (noise(3.1 * x, 3.1 * y, 3.1 * z, seed + 30 + layer) - 0.5)
         i, j, m = math.floor(x), math.floor(y), math.floor(z)
         first = seed + 11 * layer
         h = _hash(i, j, m, first)
@@ -260,7 +262,6 @@ def _terrazzo(colors, k, x, y, z, soft, seed):  # type: ignore[no-untyped-def]
         inside = 1 - _smooth(-soft, soft, reach - (0.9 + rough) * size)
         chip = _times(_pick(colors, k, 1 + int(h * 7919 % 3)), 0.75 + 0.5 * _hash(i, j, m, first + 4))
         color = _mix(color, chip, inside)
-        x, y, z, soft = 1.7 * x + 3.1, 1.7 * y + 1.7, 1.7 * z + 5.3, 1.7 * soft
     return color
 
 
