@@ -23,7 +23,8 @@ from anyview.report.shading import CLAY, Surface, shade
 from anyview.typing import Depth, Image, Pose
 
 _NEAR = 1e-6  # nothing closer than this share of the farthest depth is drawn
-_SPACING_SAMPLE = 40_000
+_SPACING_SAMPLE = 12_000
+_DISC = 1.6  # radius per spacing: where points lie by chance, a share exp(-pi 1.6^2) = 0.03 % of the surface stays open
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def render_points(
     *,
     rgb: UInt8[np.ndarray, "N 3"] | None = None,
     normals: Float32[np.ndarray, "N 3"] | Float64[np.ndarray, "N 3"] | None = None,
-    radius: float | None = None,
+    radius: float | Float32[np.ndarray, "N"] | None = None,
     supersample: int = 2,
 ) -> Render:
     """Draw each point as a disc that is perpendicular to its normal, or faces the camera where it has none.
@@ -72,19 +73,18 @@ def render_points(
         world_from_cam: pose.
         rgb: colours; neutral clay without them.
         normals: unit, in the world; their sign does not matter.
-        radius: of every disc, scene units; None takes it from the spacing of the points.
+        radius: of every disc, or of each, scene units; None takes it from `footprints`.
         supersample: samples per pixel and axis.
 
     Raises:
         OptionError: a distorted camera, or arrays that contradict each other.
     """
     _check(xyz, camera, supersample, rgb=rgb, normals=normals)
-    if radius is None:
-        radius = 0.8 * point_spacing(xyz)
+    radii = footprints(xyz) if radius is None else np.broadcast_to(np.float32(radius), (len(xyz),))
     fine = camera.resized(camera.width * supersample, camera.height * supersample)
     points = _to_camera(xyz, world_from_cam)
     axes = np.zeros((0, 3)) if normals is None else np.asarray(normals, np.float64) @ world_from_cam[:3, :3]
-    depth, index = _splat(points, axes, float(radius), *_lens(fine), fine.width, fine.height)
+    depth, index = _splat(points, axes, np.ascontiguousarray(radii), *_lens(fine), fine.width, fine.height)
     surface = Surface.of_points(points, axes, index, depth, _lens(fine), rgb)
     return _finish(surface, depth, fine, supersample, clay=rgb is None)
 
@@ -125,20 +125,28 @@ def render_mesh(
     return _finish(surface, depth, fine, supersample, clay=rgb is None)
 
 
-def point_spacing(xyz: Float32[np.ndarray, "N 3"] | Float64[np.ndarray, "N 3"]) -> float:
-    """Typical distance between neighbours of a cloud that lies on surfaces, scene units; 0 for fewer than two points.
+def footprints(xyz: Float32[np.ndarray, "N 3"] | Float64[np.ndarray, "N 3"]) -> Float32[np.ndarray, "N"]:
+    """Radius of the disc that each point of a cloud on surfaces needs so that no gap stays, scene units.
 
-    Measured on a part of the points: thinning a surface by n widens its spacing by the root of n.
+    Spacing is measured on a part of the points, because thinning a surface by n widens its spacing by the root of n,
+    and each point takes that of the nearest one in the part. 0 for points that are not finite, or alone.
     """
-    finite = np.asarray(xyz)[np.isfinite(xyz).all(axis=1)]
-    if len(finite) < 2:
-        return 0.0
-    part = finite
-    if len(finite) > _SPACING_SAMPLE:
-        part = finite[np.random.default_rng(0).choice(len(finite), _SPACING_SAMPLE, replace=False)]
-    neighbours = min(4, len(part) - 1)
-    distance = cKDTree(part).query(part, k=neighbours + 1)[0][:, 1:].mean(axis=1)
-    return float(np.median(distance) * np.sqrt(len(part) / len(finite)))
+    xyz = np.asarray(xyz)
+    good = np.flatnonzero(np.isfinite(xyz).all(axis=1))
+    out = np.zeros(len(xyz), np.float32)
+    if len(good) < 2:
+        return out
+    part = good
+    if len(good) > _SPACING_SAMPLE:
+        part = np.random.default_rng(0).choice(good, _SPACING_SAMPLE, replace=False)
+    tree = cKDTree(xyz[part])
+    distance = tree.query(xyz[part], k=min(9, len(part)))[0]
+    # With points spread evenly by chance, the k-th neighbour lies at the root of k / (pi density).
+    spacing = distance[:, -1] * np.sqrt(np.pi / (distance.shape[1] - 1)) * np.sqrt(len(part) / len(good))
+    spacing = np.minimum(spacing, 4 * np.median(spacing))
+    nearest = tree.query(xyz[good], eps=0.5)[1] if len(part) < len(good) else np.arange(len(part))
+    out[good] = _DISC * spacing[nearest]
+    return out
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -177,7 +185,8 @@ def _lens(camera: Camera) -> tuple[float, float, float, float]:
 
 def _to_camera(xyz: NDArray[np.floating], world_from_cam: Pose) -> NDArray[np.float64]:
     pose = inverse(world_from_cam)
-    out: NDArray[np.float64] = np.ascontiguousarray(np.asarray(xyz, np.float64) @ pose[:3, :3].T + pose[:3, 3])
+    with np.errstate(invalid="ignore"):  # points that are not finite are left out later
+        out: NDArray[np.float64] = np.ascontiguousarray(np.asarray(xyz, np.float64) @ pose[:3, :3].T + pose[:3, 3])
     return out
 
 
@@ -193,7 +202,7 @@ def _finish(surface: Surface, depth: NDArray[np.float32], fine: Camera, supersam
 def _splat(
     points: NDArray[np.float64],
     axes: NDArray[np.float64],
-    radius: float,
+    radii: NDArray[np.float32],
     fx: float,
     fy: float,
     cx: float,
@@ -216,6 +225,7 @@ def _splat(
         x, y, z = points[i, 0], points[i, 1], points[i, 2]
         if not (z > near and np.isfinite(x) and np.isfinite(y) and z < np.inf):
             continue
+        radius = float(radii[i])
         u, v = fx * x / z + cx, fy * y / z + cy
         reach = radius / max(z - radius, 0.1 * z)
         # One of fx, fy times the reach bounds the disc near the axis; off the axis perspective widens it.

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 
-CLAY = np.array([0.60, 0.57, 0.53], np.float32)
+CLAY = np.array([0.72, 0.685, 0.64], np.float32)
 """The neutral material, linear light."""
 
 _TAPS = 12
@@ -274,7 +274,7 @@ def _light(
     image = np.zeros((rows, columns, 3), np.float32)
     coarse = np.zeros((rows, columns), np.float32)
     coverage = np.zeros((rows, columns), np.float32)
-    key, fill, sky, ground = (1.00, 0.95, 0.87), (0.10, 0.13, 0.18), (0.40, 0.43, 0.48), (0.20, 0.18, 0.16)
+    key, fill, sky, ground = (0.80, 0.76, 0.70), (0.10, 0.13, 0.18), (0.33, 0.35, 0.38), (0.17, 0.155, 0.14)
     for row in range(rows):
         for column in range(columns):
             nearest = np.float32(np.inf)
@@ -300,8 +300,8 @@ def _light(
                     up = 0.5 - 0.5 * ny
                     for k in range(3):
                         ambient = up * sky[k] + (1 - up) * ground[k]
-                        light = 0.92 * to_key * key[k] * (0.5 + 0.5 * open_sky[row, column])
-                        light += 0.9 * to_fill * fill[k] + ambient * open_sky[row, column]
+                        light = to_key * key[k] * (0.5 + 0.5 * open_sky[row, column])
+                        light += to_fill * fill[k] + ambient * open_sky[row, column]
                         image[row, column, k] += albedo[r, c, k] * (1 - strength + strength * light)
             coverage[row, column] = covered / supersample**2
             coarse[row, column] = total / on_front
