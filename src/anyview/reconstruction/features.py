@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pycolmap
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 from PIL import Image as PillowImage
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import binary_dilation, distance_transform_edt
 
 from anyview.compute import parallel_map
 from anyview.progress import SILENT, Progress
@@ -22,6 +22,8 @@ from anyview.reconstruction.options import SparseOptions
 from anyview.scene.scene import View
 from anyview.typing import Grey, Image, Mask
 from anyview.workspace import Workspace, atomic_write
+
+MASK_CELL = 4  # pixels
 
 _VERSION = 1  # part of the cache's key: raise it when keypoints change
 _MARGIN = 16  # pixels kept around the object's box
@@ -37,11 +39,14 @@ class Features:
         keypoints: x, y, scale (standard deviation of the blur, pixels), orientation (radians).
         descriptors: RootSIFT (Arandjelovic 2012) times 512, rounded to bytes.
         colors: sRGB of the pixel under each keypoint.
+        inside: for each cell of MASK_CELL x MASK_CELL pixels whether the object is in it or in a cell beside it;
+            None where every pixel counts.
     """
 
     keypoints: Float32[np.ndarray, "M 4"]
     descriptors: UInt8[np.ndarray, "M 128"]
     colors: UInt8[np.ndarray, "M 3"]
+    inside: Bool[np.ndarray, "h w"] | None = None
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -56,9 +61,11 @@ def detect(image: Image, mask: Mask | None, options: SparseOptions) -> Features:
     """
     grey = image @ _GREY
     left = top = 0
+    inside = None
     if mask is not None:
+        inside = _coarse(mask)
         if not mask.any():
-            return _nothing()
+            return Features(*_NOTHING, inside)
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         top, left = (max(0, int(first[0]) - _MARGIN) // _ALIGN * _ALIGN for first in (rows, columns))
         window = np.s_[top : int(rows[-1]) + 1 + _MARGIN, left : int(columns[-1]) + 1 + _MARGIN]
@@ -75,10 +82,10 @@ def detect(image: Image, mask: Mask | None, options: SparseOptions) -> Features:
     x = keypoints[:, 0].astype(np.int64).clip(0, grey.shape[1] - 1)
     y = keypoints[:, 1].astype(np.int64).clip(0, grey.shape[0] - 1)
     if mask is not None:
-        inside = distance_transform_edt(mask)[y, x] > np.minimum(options.silhouette * keypoints[:, 2], 8.0)
-        keypoints, descriptors, x, y = keypoints[inside], descriptors[inside], x[inside], y[inside]
+        deep = distance_transform_edt(mask)[y, x] > np.minimum(options.silhouette * keypoints[:, 2], 8.0)
+        keypoints, descriptors, x, y = keypoints[deep], descriptors[deep], x[deep], y[deep]
     colors = np.rint(image[y, x] * 255).clip(0, 255).astype(np.uint8)
-    return Features(keypoints + np.array([left, top, 0, 0], np.float32), descriptors, colors)
+    return Features(keypoints + np.array([left, top, 0, 0], np.float32), descriptors, colors, inside)
 
 
 def extract_features(
@@ -99,7 +106,7 @@ def extract_features(
             return _read(path)
         features = detect(*view.read(), options)
         with atomic_write(path) as temporary:
-            np.savez(temporary, **vars(features))
+            np.savez(temporary, **{name: array for name, array in vars(features).items() if array is not None})
         task.done([path], keypoints=len(features))
         return features
 
@@ -110,11 +117,18 @@ def extract_features(
 
 def _read(path: Path) -> Features:
     with np.load(path) as stored:
-        return Features(stored["keypoints"], stored["descriptors"], stored["colors"])
+        return Features(**{name: stored[name] for name in stored.files})
 
 
-def _nothing() -> Features:
-    return Features(np.empty((0, 4), np.float32), np.empty((0, 128), np.uint8), np.empty((0, 3), np.uint8))
+_NOTHING = (np.empty((0, 4), np.float32), np.empty((0, 128), np.uint8), np.empty((0, 3), np.uint8))
+
+
+def _coarse(mask: Mask) -> Bool[np.ndarray, "h w"]:
+    height, width = (-(-n // MASK_CELL) * MASK_CELL for n in mask.shape)
+    whole = np.zeros((height, width), bool)
+    whole[: mask.shape[0], : mask.shape[1]] = mask
+    cells = whole.reshape(height // MASK_CELL, MASK_CELL, width // MASK_CELL, MASK_CELL).any((1, 3))
+    return np.asarray(binary_dilation(cells, np.ones((3, 3), bool)))
 
 
 def _fill(grey: Grey, mask: Mask) -> Grey:

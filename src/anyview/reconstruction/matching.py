@@ -23,7 +23,8 @@ from anyview.scene.scene import View
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
-CELL = 8.0  # side of the buckets, pixels
+CELL = 16.0  # side of the buckets, pixels
+WIDEST = 2.0  # the band of a large keypoint is at most this many times that of a point
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def match_buckets(
 
 
 def _njit(function: Kernel) -> Kernel:
-    return cast(Kernel, numba.njit(nogil=True, cache=True)(function))
+    return cast(Kernel, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
 
 
 @_njit
@@ -199,10 +200,10 @@ def depth_at(place: Any, ax: Any, b: Any, axis: int, near: float, far: float, st
 
 
 @_njit
-def _squared_distance(one: Any, other: Any) -> int:
+def _squared_distance(one: Any, p: int, two: Any, q: int) -> Any:
     total = np.int32(0)
-    for k in range(one.shape[0]):
-        difference = np.int32(one[k]) - np.int32(other[k])
+    for k in range(128):
+        difference = np.int32(one[p, k]) - np.int32(two[q, k])
         total += difference * difference
     return total
 
@@ -225,7 +226,10 @@ def _match(
     band, per_scale, max_distance, ratio, apart, max_change = settings
     count1, count2 = len(places1), len(places2)
     rows2 = (len(starts2) - 1) // columns2
-    widest = band + per_scale * (places2[:, 2].max() if count2 else 0.0)
+    scale2 = places2[:, 2].astype(np.float64)
+    allowed2 = np.minimum(band + per_scale * scale2, WIDEST * band)
+    widest = allowed2.max() if count2 else 0.0
+    f00, f01, f02, f10, f11, f12, f20, f21, f22 = fundamental.ravel()
     # every candidate: (first, second, distance), grown as needed
     one = np.empty(16 * count1 + 1024, np.int32)
     two, distance = np.empty_like(one), np.empty_like(one)
@@ -236,26 +240,24 @@ def _match(
         for k in range(3):
             ax[k] = a[k, 0] * x + a[k, 1] * y + a[k, 2]
         near, far = depth_interval(ax, b, depths)
-        if near > far:
-            continue
-        w_near, w_far = ax[2] * near + b[2], ax[2] * far + b[2]
-        x_near, y_near = (ax[0] * near + b[0]) / w_near, (ax[1] * near + b[1]) / w_near
-        x_far, y_far = (ax[0] * far + b[0]) / w_far, (ax[1] * far + b[1]) / w_far
-        l0 = fundamental[0, 0] * x + fundamental[0, 1] * y + fundamental[0, 2]
-        l1 = fundamental[1, 0] * x + fundamental[1, 1] * y + fundamental[1, 2]
-        l2 = fundamental[2, 0] * x + fundamental[2, 1] * y + fundamental[2, 2]
+        l0, l1, l2 = f00 * x + f01 * y + f02, f10 * x + f11 * y + f12, f20 * x + f21 * y + f22
         norm = np.sqrt(l0 * l0 + l1 * l1)
-        if norm < 1e-12:
+        if near > far or norm < 1e-12:
             continue
         l0, l1, l2 = l0 / norm, l1 / norm, l2 / norm
+        back = (min(band + per_scale * scale, WIDEST * band) / norm) ** 2
+        # along the axis in which the line runs fastest
         axis = 0 if abs(l1) >= abs(l0) else 1
-        start, end = (x_near, x_far) if axis == 0 else (y_near, y_far)
-        low, high = min(start, end) - widest, max(start, end) + widest
+        start = (ax[axis] * near + b[axis]) / (ax[2] * near + b[2])
+        end = (ax[axis] * far + b[axis]) / (ax[2] * far + b[2])
+        low, high = min(start, end), max(start, end)
         steep, flat = (l0, l1) if axis == 0 else (l1, l0)
         major, minor = (columns2, rows2) if axis == 0 else (rows2, columns2)
-        first_major = max(0, int(np.floor(max(low, 0.0) / CELL)))
-        last_major = min(major - 1, int(np.floor(min(high, major * CELL) / CELL))) if high >= 0 else -1
+        if high + widest < 0 or low - widest > major * CELL:
+            continue
         reach = widest / abs(flat)
+        first_major = int(max(low - widest, 0.0) // CELL)
+        last_major = int(min(high + widest, major * CELL - 1) // CELL)
         for m in range(first_major, last_major + 1):
             # the line's other coordinate at both ends of this column (or row) of cells
             e0 = -(l2 + steep * (m * CELL)) / flat
@@ -263,31 +265,29 @@ def _match(
             top, bottom = min(e0, e1) - reach, max(e0, e1) + reach
             if bottom < 0 or top > minor * CELL:
                 continue
-            for n in range(max(0, int(top // CELL)), min(minor - 1, int(bottom // CELL)) + 1):
+            for n in range(int(max(top, 0.0) // CELL), int(min(bottom, minor * CELL - 1) // CELL) + 1):
                 cell = n * columns2 + m if axis == 0 else m * columns2 + n
                 for q in range(starts2[cell], starts2[cell + 1]):
-                    u, v, other = np.float64(places2[q, 0]), np.float64(places2[q, 1]), np.float64(places2[q, 2])
-                    allowed = band + per_scale * other
+                    u, v = np.float64(places2[q, 0]), np.float64(places2[q, 1])
                     residual = l0 * u + l1 * v + l2
-                    if abs(residual) > allowed:
+                    if abs(residual) > allowed2[q]:
                         continue
                     place = u if axis == 0 else v
-                    if place < min(start, end) - allowed or place > max(start, end) + allowed:
+                    if place < low - allowed2[q] or place > high + allowed2[q]:
                         continue
-                    k0 = fundamental[0, 0] * u + fundamental[1, 0] * v + fundamental[2, 0]
-                    k1 = fundamental[0, 1] * u + fundamental[1, 1] * v + fundamental[2, 1]
-                    if abs(residual) * norm > (band + per_scale * scale) * np.sqrt(k0 * k0 + k1 * k1):
+                    k0, k1 = f00 * u + f10 * v + f20, f01 * u + f11 * v + f21
+                    if residual * residual > back * (k0 * k0 + k1 * k1):
                         continue
                     z = depth_at(place, ax, b, axis, near, far, start, end)
-                    change = other * (ax[2] * z + b[2]) / (scale * zoom * z)
-                    if change > max_change or change * max_change < 1:
+                    seen, foretold = scale2[q] * (ax[2] * z + b[2]), scale * zoom * z
+                    if seen > max_change * foretold or seen * max_change < foretold:
                         continue
-                    d = _squared_distance(descriptors1[p], descriptors2[q])
                     if used == len(one):
                         one = np.concatenate((one, np.empty_like(one)))
                         two = np.concatenate((two, np.empty_like(two)))
                         distance = np.concatenate((distance, np.empty_like(distance)))
-                    one[used], two[used], distance[used] = p, q, d
+                    one[used], two[used] = p, q
+                    distance[used] = _squared_distance(descriptors1, p, descriptors2, q)
                     used += 1
 
     largest = np.iinfo(np.int32).max

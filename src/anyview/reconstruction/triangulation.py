@@ -1,0 +1,168 @@
+"""Matches of views with known poses to points: tracks, then the checks that keep outliers out.
+
+Letters: V views, P pairs, T keypoints of all views together, N points, O observations of all points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+from jaxtyping import Bool, Float64, Int32, Int64, UInt8
+
+from anyview.reconstruction.features import MASK_CELL, Features
+from anyview.reconstruction.tracks import grow_tracks
+from anyview.scene.scene import View
+
+_LEAST_VIEWS = 3  # two views agree on almost anything along the epipolar line
+_LARGEST_SHARE_OUTSIDE = 0.1  # of the views that could see a point: masks are not perfect
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """Points and what observes them.
+
+    Attributes:
+        xyz: world positions, scene units.
+        rgb: mean colour of the keypoints' pixels.
+        error: mean reprojection error, pixels.
+        lengths: observations per point; they sum to O.
+        views, keypoints: the observations, point after point: view's number, keypoint's number in it.
+    """
+
+    xyz: Float64[np.ndarray, "N 3"]
+    rgb: UInt8[np.ndarray, "N 3"]
+    error: Float64[np.ndarray, "N"]
+    lengths: Int64[np.ndarray, "N"]
+    views: Int64[np.ndarray, "O"]
+    keypoints: Int64[np.ndarray, "O"]
+
+    def __len__(self) -> int:
+        return len(self.xyz)
+
+
+def triangulate(
+    views: Sequence[View],
+    features: Sequence[Features],
+    pairs: Int64[np.ndarray, "P 2"],
+    matches: Sequence[Int32[np.ndarray, "K 2"]],
+    *,
+    max_error: float = 2.0,
+    min_angle: float = 1.5,
+) -> Tracks:
+    """Points seen by three views or more, poses held fixed.
+
+    Args:
+        views: pinhole cameras.
+        matches: keypoints' numbers, one array per pair.
+        max_error: largest reprojection error of an observation, pixels.
+        min_angle: the widest angle between a point's rays must reach it, degrees.
+    """
+    offsets = np.concatenate([[0], np.cumsum([len(f) for f in features])]).astype(np.int64)
+    places = np.concatenate([f.keypoints[:, :2] for f in features]).astype(np.float64)
+    view_of = np.repeat(np.arange(len(views)), np.diff(offsets))
+    projections = np.stack([v.camera.matrix @ v.cam_from_world[:3] for v in views])
+    edges = _edges(pairs, matches, offsets, _first_of_place(places, view_of))
+    track, points = grow_tracks(edges, places, view_of, projections, max_error)
+
+    seen = np.flatnonzero(track >= 0)
+    seen = seen[np.lexsort((view_of[seen], track[seen]))]
+    number, lengths = np.unique(track[seen], return_counts=True)
+    points = points[number]
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    centers = np.stack([view.center for view in views])
+    angle = _widest_angle(points, starts, view_of[seen], centers)
+    keep = (lengths >= _LEAST_VIEWS) & (angle >= np.radians(min_angle))
+    keep &= ~_outside_masks(points, projections, features, views)
+
+    observed = np.repeat(keep, lengths)
+    seen, lengths, points = seen[observed], lengths[keep], points[keep]
+    starts = np.concatenate([[0], np.cumsum(lengths)])[:-1].astype(np.int64)
+    error, rgb = np.empty(0), np.empty((0, 3), np.uint8)
+    if len(points):
+        w = np.einsum("oij,oj->oi", projections[view_of[seen]], _homogeneous(np.repeat(points, lengths, axis=0)))
+        residual = np.linalg.norm(w[:, :2] / w[:, 2:] - places[seen], axis=1)
+        error = np.add.reduceat(residual, starts) / lengths
+        colors = np.concatenate([f.colors for f in features])[seen].astype(np.float64)
+        rgb = np.rint(np.add.reduceat(colors, starts) / lengths[:, None]).astype(np.uint8)
+    return Tracks(points, rgb, error, lengths, view_of[seen], seen - offsets[view_of[seen]])
+
+
+def _first_of_place(
+    places: Float64[np.ndarray, "T 2"], view_of: Int64[np.ndarray, "T"]
+) -> Int64[np.ndarray, "T"]:
+    """For each keypoint the first of its view at the same place: SIFT repeats it for each dominant direction."""
+    order = np.lexsort((places[:, 1], places[:, 0], view_of))
+    fresh = np.ones(len(order), bool)
+    if len(order):
+        fresh[1:] = (np.diff(places[order], axis=0) != 0).any(1) | (np.diff(view_of[order]) != 0)
+    first = np.empty(len(order), np.int64)
+    first[order] = order[np.flatnonzero(fresh)][np.cumsum(fresh) - 1]
+    return first
+
+
+def _edges(
+    pairs: Int64[np.ndarray, "P 2"],
+    matches: Sequence[Int32[np.ndarray, "K 2"]],
+    offsets: Int64[np.ndarray, "V1"],
+    first: Int64[np.ndarray, "T"],
+) -> Int64[np.ndarray, "E 2"]:
+    """All matches between keypoints numbered across views, each once, in ascending order."""
+    parts = [first[m + offsets[pair]] for pair, m in zip(pairs, matches, strict=True)]
+    edges = np.concatenate(parts) if parts else np.empty((0, 2), np.int64)
+    return np.unique(edges, axis=0).reshape(-1, 2)
+
+
+def _homogeneous(points: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 4"]:
+    return np.concatenate([points, np.ones((len(points), 1))], axis=1)
+
+
+def _outside_masks(
+    points: Float64[np.ndarray, "N 3"],
+    projections: Float64[np.ndarray, "V 3 4"],
+    features: Sequence[Features],
+    views: Sequence[View],
+) -> Bool[np.ndarray, "N"]:
+    """Points that too many of the views would show beside the object."""
+    could, outside = np.zeros(len(points)), np.zeros(len(points))
+    for projection, feature, view in zip(projections, features, views, strict=True):
+        if feature.inside is None:
+            continue
+        x, y, w = projection @ _homogeneous(points).T
+        ahead = w > 1e-9
+        w = np.where(ahead, w, 1)
+        x, y = x / w, y / w
+        within = ahead & (x >= 0) & (y >= 0) & (x < view.camera.width) & (y < view.camera.height)
+        column, row = (np.where(within, n, 0).astype(np.int64) // MASK_CELL for n in (x, y))
+        could += within
+        outside += within & ~feature.inside[row, column]
+    return outside > _LARGEST_SHARE_OUTSIDE * could
+
+
+def _widest_angle(
+    points: Float64[np.ndarray, "N 3"],
+    starts: Int64[np.ndarray, "N1"],
+    view_of: Int64[np.ndarray, "O"],
+    centers: Float64[np.ndarray, "V 3"],
+) -> Float64[np.ndarray, "N"]:
+    """Widest angle between any two rays of each point, radians."""
+    angles: Float64[np.ndarray, "N"] = _widest_angle_kernel(points, starts, view_of, centers)
+    return angles
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _widest_angle_kernel(points: Any, starts: Any, view_of: Any, centers: Any) -> Any:
+    out = np.zeros(len(points))
+    for n in range(len(points)):
+        least = 1.0
+        for i in range(starts[n], starts[n + 1]):
+            a = points[n] - centers[view_of[i]]
+            a /= np.sqrt((a * a).sum())
+            for j in range(i + 1, starts[n + 1]):
+                b = points[n] - centers[view_of[j]]
+                least = min(least, (a * b).sum() / np.sqrt((b * b).sum()))
+        out[n] = np.arccos(max(least, -1.0))
+    return out
