@@ -29,7 +29,7 @@ from anyview.workspace import Workspace, atomic_write, digest_file
 
 _VERSION = 1  # part of the key: raise it when the same options give another cloud
 _PIECE = 1 << 16  # reference pixels worked on at a time by one thread
-_BYTES_ESTIMATE = 29  # per reference pixel and neighbour
+_BYTES_ESTIMATE = 28  # per reference pixel and neighbour
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _fuse(
         float(np.cos(np.radians(options.max_normal_error))),
         float(options.max_spread),
         int(options.min_views),
-        float(options.min_tightness),
+        float(options.min_consensus),
     )
     bounds = np.array([[-np.inf] * 3, [np.inf] * 3]) if scene.bounds is None else np.asarray(scene.bounds, np.float64)
     order = turns(neighbours) if neighbours else []
@@ -213,7 +213,6 @@ def _source_from_reference(ref: View, src: View) -> np.ndarray:
 def _empty_estimates(neighbours: int, pixels: int) -> kernels.Estimates:
     shape = (neighbours, pixels)
     return kernels.Estimates(
-        np.empty(shape, np.float32),
         np.empty(shape, np.float32),
         np.empty(shape, np.float32),
         np.empty(shape, np.int32),

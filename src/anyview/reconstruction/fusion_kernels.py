@@ -36,7 +36,7 @@ class Limits(NamedTuple):
     cosine: float  # of the angle between normals
     spread: float  # estimates further than this from their median are left out, pixel footprints
     min_views: int  # own view included
-    tightness: float  # per neighbour; see `combine`
+    consensus: float  # 0 to 1; see `combine`
 
 
 class Maps(NamedTuple):
@@ -55,7 +55,6 @@ class Estimates(NamedTuple):
 
     depth: np.ndarray  # (J, N) float32, on the reference ray
     weight: np.ndarray  # (J, N) float32: > 0 agrees, 0 does not see it, < 0 contradicts
-    error: np.ndarray  # (J, N) float32, ACMMP's sum of the three errors
     pixel: np.ndarray  # (J, N) int32, row-major index of the neighbour's pixel
     normal: np.ndarray  # (J, N, 3) float32, reference frame
     rgb: np.ndarray  # (J, N, 3) uint8
@@ -181,10 +180,8 @@ def compare(pixels, ref, src, src_from_ref, limits, estimates, j):
             depth = bz
         else:
             depth = (gx * wx + gy * wy + gz * wz) / facing
-        total = error + 200 * difference + 10 * np.arccos(min(cosine, 1.0))
         scale = (z / fx) / (seen / sx)  # a finer neighbour knows better
         estimates.depth[j, i] = depth
-        estimates.error[j, i] = total
         estimates.weight[j, i] = min(scale * scale, 4.0) * (1 - src.cost[sv, su] / 300.0)
         estimates.pixel[j, i] = sv * width + su
         estimates.normal[j, i, 0] = r[0, 0] * nx + r[1, 0] * ny + r[2, 0] * nz
@@ -196,11 +193,13 @@ def compare(pixels, ref, src, src_from_ref, limits, estimates, j):
 
 @njit(**_OPTIONS)
 def combine(pixels, ref, world_from_ref, bounds, limits, estimates):
-    """One point per pixel on which enough views agree.
+    """One point per pixel on which enough views agree, and agree well.
 
-    A pixel is kept where at least `min_views` agree, its own included, or where at least one neighbour agrees and the
-    sum of exp(-error) over those that do is above `tightness` per neighbour (Xu et al. 2022); in both cases only if
-    no more neighbours contradict than agree.
+    A pixel is kept where at least `min_views` agree, its own included, fewer neighbours contradict than agree, and the
+    consensus is high enough: the mean, over the agreeing views, of exp(-(d / 2 + 5 a)), with d the distance in pixel
+    footprints of the view's surface from the point, across the surface, and a the angle in radians of its normal to
+    the mean normal. Matches that are wrong in the same place for several views (reflections, plain areas) pass a test
+    of depth alone, but their normals scatter.
 
     Args:
         pixels: (N,) int32, row-major.
@@ -224,16 +223,14 @@ def combine(pixels, ref, world_from_ref, bounds, limits, estimates):
     for i in range(count):
         row, column = pixels[i] // width, pixels[i] % width
         depths[0], weights[0] = ref.depth[row, column], 1 - ref.cost[row, column] / 300.0
-        agree, against, tight = 1, 0, 0.0
+        agree, against = 1, 0
         for j in range(neighbours):
             if estimates.weight[j, i] > 0:
                 depths[agree], weights[agree] = estimates.depth[j, i], estimates.weight[j, i]
-                tight += np.exp(-estimates.error[j, i])
                 agree += 1
             elif estimates.weight[j, i] < 0:
                 against += 1
-        enough = agree >= limits.min_views or (agree >= 2 and tight > limits.tightness * (agree - 1))
-        if not enough or against >= agree:
+        if agree < limits.min_views or against >= agree:
             continue
         middle = _weighted_median(depths[:agree], weights[:agree])
         reach = limits.spread * middle / fx
@@ -244,23 +241,34 @@ def combine(pixels, ref, world_from_ref, bounds, limits, estimates):
                 depth += weights[k] * depths[k]
         depth /= total
         for c in range(3):
-            normal[c] = weights[0] * ref.normal[row, column, c] / NORMAL_SCALE
+            normal[c] = ref.normal[row, column, c] / NORMAL_SCALE
         for j in range(neighbours):
-            if estimates.weight[j, i] > 0 and abs(estimates.depth[j, i] - depth) <= reach:
-                member[j, i] = True
+            if estimates.weight[j, i] > 0:
+                member[j, i] = abs(estimates.depth[j, i] - depth) <= reach
                 for c in range(3):
-                    normal[c] += estimates.weight[j, i] * estimates.normal[j, i, c]
+                    normal[c] += estimates.normal[j, i, c]
         length = np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2)
         if length < 1e-6:
             continue
-        x, y = (column + 0.5 - cx) / fx * depth, (row + 0.5 - cy) / fy * depth
+        for c in range(3):
+            normal[c] /= length
+        rx, ry = (column + 0.5 - cx) / fx, (row + 0.5 - cy) / fy
+        slant = abs(normal[0] * rx + normal[1] * ry + normal[2])  # across the surface, per unit of depth
+        across = slant * fx / depth
+        consensus = _agreement(ref.depth[row, column] - depth, across, normal, ref.normal[row, column], NORMAL_SCALE)
+        for j in range(neighbours):
+            if estimates.weight[j, i] > 0:
+                consensus += _agreement(estimates.depth[j, i] - depth, across, normal, estimates.normal[j, i], 1.0)
+        if consensus < limits.consensus * agree:
+            continue
+        x, y = rx * depth, ry * depth
         inside = True
         for c in range(3):
             w = world_from_ref[c, 0] * x + world_from_ref[c, 1] * y + world_from_ref[c, 2] * depth + world_from_ref[c, 3]
             inside = inside and bounds[0, c] <= w <= bounds[1, c]
             xyz[i, c] = w
             n = world_from_ref[c, 0] * normal[0] + world_from_ref[c, 1] * normal[1] + world_from_ref[c, 2] * normal[2]
-            normals[i, c] = n / length
+            normals[i, c] = n
         if not inside:
             continue
         for c in range(3):
@@ -273,6 +281,13 @@ def combine(pixels, ref, world_from_ref, bounds, limits, estimates):
             rgb[i, c] = np.sort(colors[:seen])[(seen - 1) // 2]
         kept[i] = True
     return Fused(kept, xyz, normals, rgb, member)
+
+
+@njit(**_OPTIONS)
+def _agreement(difference, across, mean, normal, scale):
+    """exp(-(d / 2 + 5 a)) of one view; see `combine`."""
+    cosine = (mean[0] * normal[0] + mean[1] * normal[1] + mean[2] * normal[2]) / scale
+    return np.exp(-(0.5 * abs(difference) * across + 5 * np.arccos(max(min(cosine, 1.0), -1.0))))
 
 
 @njit(**_OPTIONS)

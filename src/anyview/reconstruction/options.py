@@ -73,8 +73,8 @@ class FusionOptions:
     """Largest angle between normals, degrees."""
     max_spread: float = 3.0
     """Estimates of a point's depth further than this from their median are left out, pixel footprints."""
-    min_tightness: float = 0.3
-    """Fewer views than `min_views` (2 at least) suffice where they agree so tightly; above 1 switches this off."""
+    min_consensus: float = 0.35
+    """How well the agreeing views must agree in position and normal, 0 (whatever they say) to 1 (identical)."""
     max_memory_gib: float = 1.0
     """Ceiling for the maps held in memory at a time, whatever the number of views."""
 
