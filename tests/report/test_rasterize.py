@@ -126,7 +126,7 @@ def test_sphere_of_points_has_the_silhouette_and_depth_of_a_sphere(oriented: boo
 
 def test_points_agree_with_brute_force() -> None:
     rng = np.random.default_rng(5)
-    xyz = rng.normal(size=(60, 3)) + (0, 0, 4)
+    xyz = rng.normal(size=(60, 3)) + np.array([0, 0, 4])
     normals = rng.normal(size=(60, 3))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     radius = 0.3
@@ -146,7 +146,7 @@ def test_points_agree_with_brute_force() -> None:
 
 
 def test_moving_camera_and_object_together_changes_nothing() -> None:
-    points = sphere(5000) + (0, 0, 4)
+    points = sphere(5000) + np.array([0, 0, 4])
     motion = compose(rotation_from_quaternion(np.array([0.8, 0.1, -0.5, 0.3])), np.array([10.0, -4.0, 2.0]))
     here = render_points(points, CAMERA, IDENTITY)
     there = render_points(points @ motion[:3, :3].T + motion[:3, 3], CAMERA, motion)
@@ -173,7 +173,7 @@ def test_nothing_to_draw() -> None:
 
 
 def test_same_input_same_bytes() -> None:
-    points = sphere(3000) + (0, 0, 3)
+    points = sphere(3000) + np.array([0, 0, 3])
     rgb = (np.abs(points) * 60).astype(np.uint8)
     first, second = (render_points(points, CAMERA, IDENTITY, rgb=rgb) for _ in range(2))
     assert first.rgba().tobytes() == second.rgba().tobytes()

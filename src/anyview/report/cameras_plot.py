@@ -93,7 +93,7 @@ def draw_cameras(
         points = np.asarray(points, np.float64)
         points = points[near_the_object(points)]
     background, ink = ((22, 24, 29), (150, 158, 172)) if dark else ((255, 255, 255), (96, 104, 118))
-    frusta = _frusta(scene, points)
+    frusta = camera_frusta(scene, points)
     box = _box(scene, points)
     up = camera_up([view.world_from_cam for view in scene])
     stand = fit_camera(
@@ -123,14 +123,17 @@ def _color(split: str) -> _Rgb:
     return SPLIT_COLORS.get(split, _OTHER)
 
 
-def _frusta(scene: Scene, points: Float64[np.ndarray, "N 3"] | None) -> Float64[np.ndarray, "V 6 3"]:
-    """Each view's centre, its image's four corners, and a tip above its upper edge; world."""
+def camera_frusta(scene: Scene, points: Float[np.ndarray, "N 3"] | None = None) -> Float64[np.ndarray, "V 6 3"]:
+    """Each view's centre, its image's four corners (clockwise from the upper left), and a tip above its upper edge.
+
+    World, scene units; of a size that suits the distances between the views and the extent of the points.
+    """
     centers = np.stack([view.center for view in scene])
     extent = float(np.linalg.norm(np.ptp(centers, axis=0)))
     if points is not None and len(points):
         extent = max(extent, 0.5 * float(np.linalg.norm(np.ptp(points, axis=0))))
     if len(scene) > 1:
-        spacing = float(np.median(cKDTree(centers).query(centers, k=2)[0][:, 1]))
+        spacing = float(np.median(np.asarray(cKDTree(centers).query(centers, k=2)[0])[:, 1]))
         length = float(np.clip(0.55 * spacing, 0.02 * extent, 0.1 * extent))
     else:
         length = 0.1 * extent
@@ -197,9 +200,7 @@ def _draw_points(canvas: _Canvas, points: Float64[np.ndarray, "N 3"], ink: _Rgb)
     for i in np.argsort(-depth, kind="stable").tolist():
         x, y = pixels[i].tolist()
         radius = 0.9 * _FINE
-        canvas.draw.ellipse(
-            (x - radius, y - radius, x + radius, y + radius), canvas.ink(ink, 0.75, float(depth[i]))
-        )
+        canvas.draw.ellipse((x - radius, y - radius, x + radius, y + radius), canvas.ink(ink, 0.75, float(depth[i])))
 
 
 def _draw_frustum(canvas: _Canvas, frustum: Float64[np.ndarray, "6 3"], color: _Rgb, *, thin: bool) -> None:

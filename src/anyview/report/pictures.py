@@ -47,9 +47,7 @@ def color_depth(depth: Depth, limits: tuple[float, float] | None = None, colorma
     return _apply(colormap, (high - depth) / max(high - low, 1e-12), seen)
 
 
-def color_cost(
-    cost: Float32[np.ndarray, "H W"], largest: float, seen: Bool[np.ndarray, "H W"] | None = None
-) -> Rgba:
+def color_cost(cost: Float32[np.ndarray, "H W"], largest: float, seen: Bool[np.ndarray, "H W"] | None = None) -> Rgba:
     """Matching cost or uncertainty, dark = 0 to bright = `largest` and more.
 
     Args:
@@ -61,10 +59,10 @@ def color_cost(
 
 
 def color_normals(normals: Normals) -> Rgba:
-    """Normals in the camera frame: right is red, up is green, towards the camera is blue; none (zero) is transparent."""
+    """Normals in the camera frame: red to the right, green upwards, blue towards the camera; zero is transparent."""
     seen = np.isfinite(normals).all(axis=-1) & (np.abs(normals).sum(axis=-1) > 0.1)
     unit = normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
-    rgb = 0.5 + 0.5 * unit * np.float32([1, -1, -1])
+    rgb = 0.5 + 0.5 * unit * np.array([1, -1, -1], np.float32)
     return _with_alpha(rgb, seen)
 
 
@@ -77,7 +75,7 @@ def with_legend(picture: Rgba, low: str, high: str, colormap: Colormap = "turbo"
         colormap: by matplotlib's name.
         flip: whether the low value has the colormap's last colour, as in `color_depth`.
     """
-    height, width = picture.shape[:2]
+    width = picture.shape[1]
     size = max(10, round(width * _FONT_SHARE))
     bar = np.linspace(1, 0, width) if flip else np.linspace(0, 1, width)
     rows = np.broadcast_to(bar, (size // 2, width))

@@ -9,6 +9,7 @@ Letters: N points or vertices, F faces, S samples per pixel and axis. Camera fra
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
@@ -140,7 +141,7 @@ def footprints(xyz: Float32[np.ndarray, "N 3"] | Float64[np.ndarray, "N 3"]) -> 
     if len(good) > _SPACING_SAMPLE:
         part = np.random.default_rng(0).choice(good, _SPACING_SAMPLE, replace=False)
     tree = cKDTree(xyz[part])
-    distance = tree.query(xyz[part], k=min(9, len(part)))[0]
+    distance = np.asarray(tree.query(xyz[part], k=min(9, len(part)))[0])
     # With points spread evenly by chance, the k-th neighbour lies at the root of k / (pi density).
     spacing = distance[:, -1] * np.sqrt(np.pi / (distance.shape[1] - 1)) * np.sqrt(len(part) / len(good))
     spacing = np.minimum(spacing, 4 * np.median(spacing))
@@ -149,7 +150,7 @@ def footprints(xyz: Float32[np.ndarray, "N 3"] | Float64[np.ndarray, "N 3"]) -> 
     return out
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def vertex_normals(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.float64]:
     """Unit normals (N, 3), each the mean over its faces weighted by area; zero for a vertex without faces."""
     out = np.zeros_like(vertices)
@@ -169,7 +170,7 @@ def vertex_normals(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> N
     return out
 
 
-def _check(xyz: NDArray[np.floating], camera: Camera, supersample: int, **per_point: object) -> None:
+def _check(xyz: NDArray[np.floating], camera: Camera, supersample: int, **per_point: NDArray[Any] | None) -> None:
     if not camera.is_pinhole:
         raise OptionError("only pinhole cameras are drawn", expected="PINHOLE", actual=camera.model)
     if supersample < 1:
@@ -198,7 +199,7 @@ def _finish(surface: Surface, depth: NDArray[np.float32], fine: Camera, supersam
     return Render(image, coarse, coverage)
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _splat(
     points: NDArray[np.float64],
     axes: NDArray[np.float64],
@@ -261,7 +262,7 @@ def _splat(
     return depth, index
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _fill(
     vertices: NDArray[np.float64],
     faces: NDArray[np.int32],

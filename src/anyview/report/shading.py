@@ -91,7 +91,7 @@ def _colors(rgb: UInt8[np.ndarray, "N 3"] | None) -> NDArray[np.float32]:
     return out
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _resolve_points(
     points: NDArray[np.float64], axes: NDArray[np.float64], index: NDArray[np.int32], colors: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -113,10 +113,8 @@ def _resolve_points(
     return albedo, normal
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _normals_from_depth(
-    depth: NDArray[np.float32], fx: float, fy: float, cx: float, cy: float
-) -> NDArray[np.float32]:
+@numba.njit(nogil=True, cache=True)
+def _normals_from_depth(depth: NDArray[np.float32], fx: float, fy: float, cx: float, cy: float) -> NDArray[np.float32]:
     """Normals from differences of neighbouring samples, taking the smaller of the two differences per axis."""
     height, width = depth.shape
     normal = np.zeros((height, width, 3), np.float32)
@@ -147,7 +145,7 @@ def _normals_from_depth(
     return normal
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _resolve_faces(
     vertices: NDArray[np.float64],
     faces: NDArray[np.int32],
@@ -195,7 +193,7 @@ def _resolve_faces(
     return albedo, normal
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _occlusion(
     depth: NDArray[np.float32],
     normal: NDArray[np.float32],
@@ -222,8 +220,8 @@ def _occlusion(
             blocked = 0.0
             for tap in range(_TAPS):
                 distance = reach * np.sqrt((tap + 0.5) / _TAPS)
-                sc = c + int(round(distance * np.cos(turn + tap * golden)))
-                sr = r + int(round(distance * np.sin(turn + tap * golden)))
+                sc = c + int(np.rint(distance * np.cos(turn + tap * golden)))
+                sr = r + int(np.rint(distance * np.sin(turn + tap * golden)))
                 if not (0 <= sc < depth.shape[1] and 0 <= sr < depth.shape[0]) or depth[sr, sc] == 0:
                     continue
                 other = depth[sr, sc]
@@ -240,7 +238,7 @@ def _occlusion(
     return out
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _blur(values: NDArray[np.float32], depth: NDArray[np.float32], supersample: int) -> NDArray[np.float32]:
     """Mean over 4x4 pixels (the period of the pattern of taps), without crossing a step in depth."""
     rows, columns = values.shape
@@ -261,7 +259,7 @@ def _blur(values: NDArray[np.float32], depth: NDArray[np.float32], supersample: 
     return out
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _light(
     albedo: NDArray[np.float32],
     normal: NDArray[np.float32],
