@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 
@@ -87,7 +88,7 @@ def dense(
         schedule = passes(options)
         for index, plan in enumerate(schedule):
             with progress.stage(f"dense {index + 1}/{len(schedule)}", len(plans)) as advance:
-                compared += sum(parallel_map(lambda p, k=index, s=plan: run.match(k, s, p), plans, advance=advance))
+                compared += sum(parallel_map(partial(run.match, index, plan), plans, advance=advance))
         for _ in parallel_map(run.finish, plans):
             pass
         rmtree(run.folder, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""PatchMatch stereo, the compiled part: one plane per pixel, its cost against the source views, and how planes improve.
+"""PatchMatch stereo, the compiled part: one plane per pixel, its cost against the sources, and how planes improve.
 
-A plane is written as the inverse depth that it gives the pixel, and that inverse depth's change per pixel: along a plane
-1/z is an affine function of the image coordinates, so (rho, gx, gy) needs no angle, moves to a neighbour by one
+A plane is written as the inverse depth that it gives the pixel, and that inverse depth's change per pixel: along a
+plane 1/z is an affine function of the image coordinates, so (rho, gx, gy) needs no angle, moves to a neighbour by one
 multiplication, and maps a window into a source view by the homography M = A + b (gx, gy, .) whose columns are A's plus
 multiples of b (A = K_src R K_ref^-1, b = K_src t).
 
@@ -218,7 +218,7 @@ def matching_cost(ref, src, window, total, x, y, j, rho, gx, gy):
 
 @njit(**_OPTIONS)
 def geometric_error(src, x, y, j, rho):
-    """Forward-backward distance in pixels: the pixel goes to source j and comes back by that view's own depth; 3 at most."""
+    """Forward-backward distance, pixels: the pixel goes to source j and comes back by that view's own depth; 3 at most."""
     a = src.forward
     o = 12 * j
     px, py = f4(x) + f4(0.5), f4(y) + f4(0.5)
@@ -284,7 +284,8 @@ def plane_cost(ref, src, window, total, x, y, rho, gx, gy, views, geometric, lim
         return f4(9), 0
     count = 0
     for j in range(src.offset.size):
-        count += i4((views >> u4(j)) & u4(1))
+        if (views >> u4(j)) & u4(1):
+            count += 1
     if count == 0:
         return f4(9), 0
     bound = limit * f4(count)
@@ -335,8 +336,10 @@ def start(ref, src, window, state, scratch, most, seed):
                 rho, gx, gy = random_plane(ref, x, y, u4(seed) + u4(y * width + x))
                 state.rho[y, x], state.gx[y, x], state.gy[y, x] = rho, gx, gy
             for j in range(scores.size):
-                scores[j] = f4(BAD) + f4(0.1) - matching_cost(
-                    ref, src, window, total, x, y, j, state.rho[y, x], state.gx[y, x], state.gy[y, x]
+                scores[j] = (
+                    f4(BAD)
+                    + f4(0.1)
+                    - matching_cost(ref, src, window, total, x, y, j, state.rho[y, x], state.gx[y, x], state.gy[y, x])
                 )
             compared += scores.size
             views = best_views(scores, most)
@@ -395,6 +398,38 @@ def neighbour_votes(state, mask, x, y, j):
         if 0 <= xx < width and 0 <= yy < height and mask[yy, xx] > f4(0):
             prior += f4(0.9) if (state.views[yy, xx] >> u4(j)) & u4(1) else f4(0.1)
     return prior
+
+
+@njit(**_OPTIONS)
+def perturbed(ref, rho, gx, gy, size, key):
+    """The plane shifted and tilted at random: at most `size` pixels of displacement, at the centre and five pixels off."""
+    unit = f4(2) * size * ref.rho_step
+    return (
+        rho + (uniform(key, 1) - f4(0.5)) * unit,
+        gx + (uniform(key, 2) - f4(0.5)) * unit * f4(0.2),
+        gy + (uniform(key, 3) - f4(0.5)) * unit * f4(0.2),
+    )
+
+
+@njit(**_OPTIONS)
+def surrounding_plane(ref, state, x, y, rho):
+    """The plane through the four adjacent pixels: their mean inverse depth and its central differences.
+
+    Returns rho = 0 where one is missing, or lies more than two pixels of displacement away from this pixel's plane.
+    """
+    height, width = state.rho.shape
+    if x < 1 or y < 1 or x + 1 >= width or y + 1 >= height:
+        return f4(0), f4(0), f4(0)
+    left, right = state.rho[y, x - 1], state.rho[y, x + 1]
+    up, down = state.rho[y - 1, x], state.rho[y + 1, x]
+    if min(min(left, right), min(up, down)) <= f4(0):
+        return f4(0), f4(0), f4(0)
+    if max(max(left, right), max(up, down)) - min(min(left, right), min(up, down)) > f4(4) * ref.rho_step:
+        return f4(0), f4(0), f4(0)
+    mean = f4(0.25) * (left + right + up + down)
+    if abs(mean - rho) > f4(2) * ref.rho_step:
+        return f4(0), f4(0), f4(0)
+    return mean, f4(0.5) * (right - left), f4(0.5) * (down - up)
 
 
 @njit(**_OPTIONS)
@@ -500,37 +535,63 @@ def sweep(ref, src, window, state, scratch, color, iteration, joint, select, ref
                         rho, gx, gy = prho[h], pgx[h], pgy[h]
             else:
                 for h in range(n):
-                    c, more = plane_cost(
-                        ref, src, window, total, x, y, prho[h], pgx[h], pgy[h], views, geometric, cost
-                    )
+                    c, more = plane_cost(ref, src, window, total, x, y, prho[h], pgx[h], pgy[h], views, geometric, cost)
                     compared += more
                     if c < cost:
                         cost = c
                         rho, gx, gy = prho[h], pgx[h], pgy[h]
 
-            for k in range(refinements):
-                subkey = key + u4(4 * k)
-                size = span * f4(0.5) ** f4(k // 3)
-                drho = (uniform(subkey, 1) - f4(0.5)) * f4(2) * size * ref.rho_step
-                dgx = (uniform(subkey, 2) - f4(0.5)) * f4(0.4) * size * ref.rho_step
-                dgy = (uniform(subkey, 3) - f4(0.5)) * f4(0.4) * size * ref.rho_step
-                kind = k % 3
-                if kind == 0:
-                    nrho, ngx, ngy = rho + drho, gx, gy
-                elif kind == 1:
-                    nrho, ngx, ngy = rho, gx + dgx, gy + dgy
-                else:
-                    nrho, ngx, ngy = rho + drho, gx + dgx, gy + dgy
-                if joint and k == 2:
-                    nrho, ngx, ngy = random_plane(ref, x, y, subkey)
-                if joint and k == 1:
-                    ngx, ngy = random_slope(ref, x, y, rho, subkey)
-                    nrho = rho
-                c, more = plane_cost(ref, src, window, total, x, y, nrho, ngx, ngy, views, geometric, cost)
+            if joint:
+                c, more = f4(9), 0
+                for k in range(3):
+                    subkey = key + u4(4 * k)
+                    if k == 0:
+                        nrho, ngx, ngy = random_plane(ref, x, y, subkey)
+                    elif k == 1:
+                        ngx, ngy = random_slope(ref, x, y, rho, subkey)
+                        nrho = rho
+                    else:
+                        nrho, ngx, ngy = perturbed(ref, rho, gx, gy, span, subkey)
+                    c, more = plane_cost(ref, src, window, total, x, y, nrho, ngx, ngy, views, geometric, cost)
+                    compared += more
+                    if c < cost:
+                        cost = c
+                        rho, gx, gy = nrho, ngx, ngy
+            else:
+                mrho, mgx, mgy = surrounding_plane(ref, state, x, y, rho)
+                if mrho > f4(0):
+                    for k in range(2):  # the neighbours' slope through this pixel, then through their mean as well
+                        nrho = rho if k == 0 else mrho
+                        c, more = plane_cost(ref, src, window, total, x, y, nrho, mgx, mgy, views, geometric, cost)
+                        compared += more
+                        if c < cost:
+                            cost = c
+                            rho, gx, gy = nrho, mgx, mgy
+                for k in range(refinements):
+                    size = span * f4(0.5) ** f4(k)
+                    nrho, ngx, ngy = perturbed(ref, rho, gx, gy, size, key + u4(4 * k))
+                    c, more = plane_cost(ref, src, window, total, x, y, nrho, ngx, ngy, views, geometric, cost)
+                    compared += more
+                    if c < cost:
+                        cost = c
+                        rho, gx, gy = nrho, ngx, ngy
+                step = f4(0.3) * span * ref.rho_step
+                low, more = plane_cost(ref, src, window, total, x, y, rho - step, gx, gy, views, geometric, f4(2))
                 compared += more
-                if c < cost:
-                    cost = c
-                    rho, gx, gy = nrho, ngx, ngy
+                high, more = plane_cost(ref, src, window, total, x, y, rho + step, gx, gy, views, geometric, f4(2))
+                compared += more
+                middle_rho = rho
+                bend = low + high - f4(2) * cost
+                if low < f4(9) and high < f4(9) and bend > f4(1e-6):  # the parabola's lowest point
+                    nrho = rho + min(max(f4(0.5) * (low - high) / bend, f4(-1.5)), f4(1.5)) * step
+                    c, more = plane_cost(ref, src, window, total, x, y, nrho, gx, gy, views, geometric, cost)
+                    compared += more
+                    if c < cost:
+                        cost = c
+                        rho = nrho
+                if min(low, high) < cost:
+                    cost = min(low, high)
+                    rho = middle_rho - step if low < high else middle_rho + step
 
             state.rho[y, x], state.gx[y, x], state.gy[y, x] = rho, gx, gy
             state.cost[y, x] = cost

@@ -37,7 +37,7 @@ class StereoView:
 
 @dataclass(frozen=True)
 class Planes:
-    """One plane per pixel at one scale: inverse depth (1 / scene units), its change per pixel, cost, selected sources."""
+    """One plane per pixel at one scale: inverse depth (1 / scene units), its change per pixel, cost, source views."""
 
     scale: int
     rho: Float32[np.ndarray, "h w"]
@@ -168,7 +168,8 @@ def match_view(
     src = make_sources(reference, sources, plan.scale)
     window = make_window(radius, color_sigma)
     state = _initial_state(reference, ref.grey, plan.scale, before)
-    scratch = kernels.Scratch(*(np.zeros(n, np.float32) for n in ((8, len(sources)),) * 2 + (len(sources), 8, 8, 8)))
+    shapes = ((8, len(sources)), (8, len(sources)), (len(sources),), (8,), (8,), (8,))
+    scratch = kernels.Scratch(*(np.zeros(shape, np.float32) for shape in shapes))
     compared = 0
     if before is None or plan.joint or before.scale != plan.scale:
         compared += kernels.start(ref, src, window, state, scratch, most, seed)
@@ -178,8 +179,8 @@ def match_view(
         for color in (0, 1):
             compared += kernels.sweep(
                 ref, src, window, state, scratch, color, iteration, joint, not joint and iteration == plan.joint,
-                3 if joint and not plan.light else plan.refinements, np.float32(plan.span * 0.5 ** max(0, iteration - plan.joint)),
-                geometric, most, seed + 1 + iteration,
+                plan.refinements, np.float32(plan.span * 0.5 ** max(0, iteration - plan.joint)), geometric, most,
+                seed + 1 + iteration,
             )  # fmt: skip
     return Planes(plan.scale, *state), compared
 
@@ -190,7 +191,7 @@ def _initial_state(
     if before is None:
         zeros = [np.zeros(grey.shape, np.float32) for _ in range(3)]
         return kernels.State(*zeros, np.full(grey.shape, 2, np.float32), np.zeros(grey.shape, np.uint32))
-    state = [before.rho.copy(), before.gx.copy(), before.gy.copy(), before.cost.copy(), before.views.copy()]
+    state = kernels.State(*(a.copy() for a in (before.rho, before.gx, before.gy, before.cost, before.views)))
     for k in range(before.scale - 1, scale - 1, -1):
-        state = list(refine_planes(at_scale(reference.grey, k), at_scale(reference.grey, k + 1), *state))
-    return kernels.State(*state)
+        state = kernels.State(*refine_planes(at_scale(reference.grey, k), at_scale(reference.grey, k + 1), *state))
+    return state

@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from numba import njit
 
-from anyview.typing import Image, Mask
+from anyview.typing import Grey, Image, Mask
 
 
 def grey_from_rgb(rgb: Image, mask: Mask | None) -> UInt8[np.ndarray, "H W"]:
     """Luma (Rec. 601) of an sRGB image as 1..255, 0 where the mask is False."""
-    luma = rgb @ np.array([0.299, 0.587, 0.114], np.float32)
-    grey = np.clip(np.rint(luma * 254) + 1, 1, 255).astype(np.uint8)
+    luma: Grey = rgb @ np.array([0.299, 0.587, 0.114], np.float32)
+    grey: UInt8[np.ndarray, "H W"] = np.clip(np.rint(luma * 254) + 1, 1, 255).astype(np.uint8)
     if mask is not None:
         grey[~mask] = 0
     return grey
@@ -24,7 +24,8 @@ def grey_from_rgb(rgb: Image, mask: Mask | None) -> UInt8[np.ndarray, "H W"]:
 
 def halve(grey: Float32[np.ndarray, "H W"]) -> Float32[np.ndarray, "h w"]:
     """Mean of each 2x2 block's unmasked pixels; 0 where all four are masked."""
-    return _halve(grey)
+    half: Float32[np.ndarray, "h w"] = _halve(grey)
+    return half
 
 
 def at_scale(grey: UInt8[np.ndarray, "H W"], scale: int) -> Float32[np.ndarray, "h w"]:

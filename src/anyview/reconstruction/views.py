@@ -1,14 +1,15 @@
 """Which source views help a reference view, and how far the search for its depth goes.
 
-With sparse points, two views help each other by the points that both see, each weighted by its viewing angle (too small
-an angle gives no depth, too large a one no likeness). Without enough of them, points are put where the optical axes come
-together, or along the views' own rays. Letters: V views, N points.
+With sparse points, two views help each other by the points that both see, each weighted by its viewing angle (too
+small an angle gives no depth, too large a one no likeness). Without enough of them, points are put where the optical
+axes come together, or along the views' own rays. Letters: V views, N points.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -32,7 +33,7 @@ class ViewPlan:
         name: the view's.
         sources: names of the source views, most helpful first.
         depth_min, depth_max: range of the search, scene units.
-        depth_step: relative change of depth that moves a match by one pixel, for the typical source.
+        rho_step: change of inverse depth that moves a match by one pixel, for the typical source, 1 / scene units.
     """
 
     name: str
@@ -126,7 +127,7 @@ def _depth_range(view: View, scene: Scene, points: Points) -> tuple[float, float
             low, high = np.percentile(z[inside], [0.5, 99.5])
             return float(max(low - 0.25 * (high - low), 0.6 * low)), float(high + 0.4 * (high - low))
     if scene.bounds is not None:
-        corners = np.array([[scene.bounds[i, 0], scene.bounds[j, 1], scene.bounds[k, 2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)])  # fmt: skip
+        corners = np.array(list(product(*scene.bounds.T)))
         _, z, _ = project(view.camera, view.cam_from_world, corners)
         if z.max() > 0:
             return float(max(z.min(), 0.02 * z.max())), float(z.max())
