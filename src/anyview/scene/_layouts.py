@@ -94,7 +94,7 @@ class _Builder:
         solids = sdf.Solids(
             np.array([t.kind for t in things], np.int64),
             size,
-            np.stack([row[2].T for row in self.rows]),
+            np.array([row[2].T for row in self.rows], order="C"),  # np.stack would keep the transposed order
             np.stack([row[1] for row in self.rows]),
             extent,
             np.linalg.norm(extent, axis=1),

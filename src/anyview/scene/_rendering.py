@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from anyview.scene._sdf import (
@@ -23,6 +22,7 @@ from anyview.scene._sdf import (
     ROUND_CONE,
     SPHERE,
     distance,
+    jit,
     meet,
     normal,
     passes,
@@ -32,8 +32,6 @@ from anyview.scene._sdf import (
     trace,
 )
 from anyview.scene._textures import albedo, fbm
-
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 _INSIDE_SAMPLES = 2  # per side of a pixel within a surface
 _BORDER_SAMPLES = 3  # per side of a pixel where surfaces meet
@@ -62,12 +60,12 @@ class Light(NamedTuple):
     horizon: float
 
 
-@_jit
+@jit
 def _convex(kind):  # type: ignore[no-untyped-def]
     return kind in (PLANE, SPHERE, BOX, CYLINDER, CAPSULE, ROUND_CONE)
 
 
-@_jit
+@jit
 def _sunshine(solids, own, sun, x, y, z):  # type: ignore[no-untyped-def]
     """Share of the sun that a point sees: the narrowest gap on the way against the distance to it (after I. Quilez)."""
     seen = 1.0
@@ -90,7 +88,7 @@ def _sunshine(solids, own, sun, x, y, z):  # type: ignore[no-untyped-def]
     return seen * seen * (3 - 2 * seen)
 
 
-@_jit
+@jit
 def _openness(solids, own, x, y, z, nx, ny, nz):  # type: ignore[no-untyped-def]
     """Share of the sky that a point sees: for each solid, how much of the room above the point it takes away."""
     seen = 1.0
@@ -114,7 +112,7 @@ def _openness(solids, own, x, y, z, nx, ny, nz):  # type: ignore[no-untyped-def]
     return seen
 
 
-@_jit
+@jit
 def _visibility(solids, k, light, x, y, z, nx, ny, nz):  # type: ignore[no-untyped-def]
     """Shares of the sun and of the sky that a surface point sees."""
     sun = 0.0
@@ -123,7 +121,7 @@ def _visibility(solids, k, light, x, y, z, nx, ny, nz):  # type: ignore[no-untyp
     return sun, _openness(solids, k, x, y, z, nx, ny, nz)
 
 
-@_jit
+@jit
 def _lit(solids, paints, light, k, sun, openness, r, g, b, x, y, nx, ny, nz, dx, dy, dz):  # type: ignore[no-untyped-def]
     """Colour of a surface of albedo (r, g, b) seen along the unit direction d."""
     direct = sun * max(nx * light.sun[0] + ny * light.sun[1] + nz * light.sun[2], 0.0)
@@ -138,7 +136,7 @@ def _lit(solids, paints, light, k, sun, openness, r, g, b, x, y, nx, ny, nz, dx,
     return _fade(light, x, y, r, g, b, dx, dy)
 
 
-@_jit
+@jit
 def _sky(light, dx, dy, dz):  # type: ignore[no-untyped-def]
     """Colour of the sky in a direction (linear RGB): a gradient, a bright patch around the sun, thin clouds."""
     up = max(dz, 0.0)
@@ -155,7 +153,7 @@ def _sky(light, dx, dy, dz):  # type: ignore[no-untyped-def]
     return r, g, b
 
 
-@_jit
+@jit
 def _gloss(light, sun, openness, nx, ny, nz, dx, dy, dz):  # type: ignore[no-untyped-def]
     """What a coat of varnish adds, seen along the unit direction d: the sun's highlight and the sky's mirror image."""
     facing = -(nx * dx + ny * dy + nz * dz)
@@ -171,7 +169,7 @@ def _gloss(light, sun, openness, nx, ny, nz, dx, dy, dz):  # type: ignore[no-unt
     )
 
 
-@_jit
+@jit
 def _fade(light, x, y, r, g, b, dx, dy):  # type: ignore[no-untyped-def]
     """A far place, faded into the horizon."""
     if light.horizon <= 0.0:
@@ -182,7 +180,7 @@ def _fade(light, x, y, r, g, b, dx, dy):  # type: ignore[no-untyped-def]
     return r + (hr - r) * t, g + (hg - g) * t, b + (hb - b) * t
 
 
-@_jit
+@jit
 def _border(depth, solid, normals, i, j):  # type: ignore[no-untyped-def]
     """Whether a pixel's neighbours lie on other surfaces, or bend away from it."""
     height, width = solid.shape
@@ -203,7 +201,7 @@ def _border(depth, solid, normals, i, j):  # type: ignore[no-untyped-def]
     return False
 
 
-@_jit
+@jit
 def render(solids, paints, light, camera, world_from_cam, depth, solid, normals, rgba):  # type: ignore[no-untyped-def]
     """Fill the maps of one view.
 
@@ -220,7 +218,7 @@ def render(solids, paints, light, camera, world_from_cam, depth, solid, normals,
     """
     height, width = solid.shape
     ex, ey, ez = world_from_cam[0, 3], world_from_cam[1, 3], world_from_cam[2, 3]
-    k = -1
+    k = np.int64(-1)
     for i in range(height):
         for j in range(width):
             dx, dy, dz, long = _ray(camera, world_from_cam, j + 0.5, i + 0.5)
@@ -255,7 +253,7 @@ def render(solids, paints, light, camera, world_from_cam, depth, solid, normals,
             rgba[i, j, 0], rgba[i, j, 1], rgba[i, j, 2], rgba[i, j, 3] = r, g, b, a
 
 
-@_jit
+@jit
 def _visibility_map(solids, light, camera, pose, depth, solid, normals, border):  # type: ignore[no-untyped-def]
     """Shares of sun and sky within surfaces: exact at every second pixel, between them the mean of two or four."""
     height, width = solid.shape
@@ -285,7 +283,7 @@ def _visibility_map(solids, light, camera, pose, depth, solid, normals, border):
     return seen
 
 
-@_jit
+@jit
 def _ray(camera, pose, u, v):  # type: ignore[no-untyped-def]
     """Unit direction in the world through a pixel place, and the length of that ray up to z = 1."""
     x, y = (u - camera[2]) / camera[0], (v - camera[3]) / camera[1]
@@ -299,7 +297,7 @@ def _ray(camera, pose, u, v):  # type: ignore[no-untyped-def]
     )
 
 
-@_jit
+@jit
 def _normal_at(solids, k, x, y, z):  # type: ignore[no-untyped-def]
     """Unit normal in the world at a point of the world on solid k."""
     px, py, pz = x - solids.center[k, 0], y - solids.center[k, 1], z - solids.center[k, 2]
@@ -308,7 +306,7 @@ def _normal_at(solids, k, x, y, z):  # type: ignore[no-untyped-def]
     return to_world(solids, k, nx, ny, nz)
 
 
-@_jit
+@jit
 def _paint_at(solids, paints, k, light, x, y, z, nx, ny, nz):  # type: ignore[no-untyped-def]
     """Albedo at a point of the world with its normal."""
     px, py, pz = x - solids.center[k, 0], y - solids.center[k, 1], z - solids.center[k, 2]
@@ -317,7 +315,7 @@ def _paint_at(solids, paints, k, light, x, y, z, nx, ny, nz):  # type: ignore[no
     return albedo(paints, k, px, py, pz, qx, qy, qz, light.texture)
 
 
-@_jit
+@jit
 def _one_surface(solids, paints, light, camera, pose, i, j, depth, solid, normals, seen):  # type: ignore[no-untyped-def]
     """A pixel within one surface: one light, many places of paint."""
     ex, ey, ez = pose[0, 3], pose[1, 3], pose[2, 3]
@@ -337,7 +335,7 @@ def _one_surface(solids, paints, light, camera, pose, i, j, depth, solid, normal
     return _lit(solids, paints, light, k, seen[i, j, 0], seen[i, j, 1], r, g, b, x, y, nx, ny, nz, dx, dy, dz)
 
 
-@_jit
+@jit
 def _many_rays(solids, paints, light, camera, pose, i, j, solid, memo):  # type: ignore[no-untyped-def]
     """A pixel where surfaces meet: the mean of what is hit, and the share of rays that hit.
 
@@ -356,7 +354,7 @@ def _many_rays(solids, paints, light, camera, pose, i, j, solid, memo):  # type:
     n = _BORDER_SAMPLES
     for a in range(n * n):
         dx, dy, dz, _ = _ray(camera, pose, j + (a % n + 0.5) / n, i + (a // n + 0.5) / n)
-        t, k = math.inf, -1
+        t, k = math.inf, np.int64(-1)
         for m in range(len(memo)):
             if memo[m, 5] > -2.0:
                 s = meet(solids, m, ex, ey, ez, dx, dy, dz, t)

@@ -5,6 +5,7 @@ itself inside its bounding box: the solids need no common distance, and a ray th
 bulgy solid's function is steeper than one, it is scaled down so that no step passes through.
 
 Compiled code reads `array[k, i]` and never binds `array[k]`: a view counts references, which threads would fight over.
+It writes `np.int64(-1)`, because numba compiles everything anew for a literal -1.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 PLANE, SPHERE, BOX, TORUS, CYLINDER, CAPSULE, ROUND_CONE, KNOT, VASE, PUMPKIN = range(10)
 
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+jit = numba.njit(cache=True, nogil=True, error_model="numpy")  # a division by zero is infinite, not an error
 
 _CLOSE = 1e-10  # a root is known to this length along the ray, scene units
 _NEAR = 1e-3  # distance from which on the surface counts as smooth, scene units
@@ -44,7 +45,7 @@ class Solids(NamedTuple):
     ball: np.ndarray[Any, Any]
 
 
-@_jit
+@jit
 def distance(solids, k, x, y, z):  # type: ignore[no-untyped-def]
     """Signed distance (or a lower bound of it) from a point in the frame of solid k."""
     kind = solids.kind[k]
@@ -98,7 +99,7 @@ def distance(solids, k, x, y, z):  # type: ignore[no-untyped-def]
     return z  # PLANE: everything below z = 0
 
 
-@_jit
+@jit
 def _turned(x, y, ring, times):  # type: ignore[no-untyped-def]
     """Cosine and sine of a multiple of the angle of (x, y), by powers of a complex number."""
     if ring == 0.0:
@@ -110,24 +111,26 @@ def _turned(x, y, ring, times):  # type: ignore[no-untyped-def]
     return c, s
 
 
-@_jit
+@jit
 def _corner(a, b):  # type: ignore[no-untyped-def]
     """Distance to the quadrant a < 0, b < 0."""
     return math.sqrt(max(a, 0.0) ** 2 + max(b, 0.0) ** 2) + min(max(a, b), 0.0)
 
 
-@_jit
+@jit
 def normal(solids, k, x, y, z):  # type: ignore[no-untyped-def]
     """Outward unit normal in the solid's frame, by central differences (error about 1e-9 on a sphere of radius 1)."""
-    h = 1e-5
-    gx = distance(solids, k, x + h, y, z) - distance(solids, k, x - h, y, z)
-    gy = distance(solids, k, x, y + h, z) - distance(solids, k, x, y - h, z)
-    gz = distance(solids, k, x, y, z + h) - distance(solids, k, x, y, z - h)
+    gx, gy, gz = 0.0, 0.0, 0.0
+    for side in range(6):  # in a loop, because each call in the source is compiled anew
+        h = 1e-5 if side < 3 else -1e-5
+        hx, hy, hz = h * (side % 3 == 0), h * (side % 3 == 1), h * (side % 3 == 2)
+        f = distance(solids, k, x + hx, y + hy, z + hz)
+        gx, gy, gz = gx + f * hx, gy + f * hy, gz + f * hz
     scale = 1.0 / math.sqrt(gx * gx + gy * gy + gz * gz)
     return gx * scale, gy * scale, gz * scale
 
 
-@_jit
+@jit
 def to_object(solids, k, x, y, z):  # type: ignore[no-untyped-def]
     """A direction of the world in the solid's frame."""
     r = solids.rotation
@@ -138,7 +141,7 @@ def to_object(solids, k, x, y, z):  # type: ignore[no-untyped-def]
     )
 
 
-@_jit
+@jit
 def to_world(solids, k, x, y, z):  # type: ignore[no-untyped-def]
     """A direction of the solid's frame in the world."""
     r = solids.rotation
@@ -149,7 +152,7 @@ def to_world(solids, k, x, y, z):  # type: ignore[no-untyped-def]
     )
 
 
-@_jit
+@jit
 def span(solids, k, ox, oy, oz, dx, dy, dz, more):  # type: ignore[no-untyped-def]
     """Where a ray in the solid's frame enters and leaves its box enlarged by `more`; it misses if enter > leave."""
     enter, leave = 0.0, math.inf
@@ -165,7 +168,7 @@ def span(solids, k, ox, oy, oz, dx, dy, dz, more):  # type: ignore[no-untyped-de
     return enter, leave
 
 
-@_jit
+@jit
 def passes(solids, k, px, py, pz, dx, dy, dz, more):  # type: ignore[no-untyped-def]
     """Whether a line stays outside the ball around a solid's box; (px, py, pz) is its start as seen from the solid."""
     reach = solids.ball[k] + more
@@ -173,7 +176,7 @@ def passes(solids, k, px, py, pz, dx, dy, dz, more):  # type: ignore[no-untyped-
     return px * px + py * py + pz * pz - along * along > reach * reach
 
 
-@_jit
+@jit
 def _root(solids, k, ox, oy, oz, dx, dy, dz, enter, leave):  # type: ignore[no-untyped-def]
     """First root of the distance along a unit ray in the solid's frame, or infinity.
 
@@ -209,7 +212,7 @@ def _root(solids, k, ox, oy, oz, dx, dy, dz, enter, leave):  # type: ignore[no-u
     return math.inf
 
 
-@_jit
+@jit
 def _close_in(solids, k, ox, oy, oz, dx, dy, dz, a, fa, b, fb):  # type: ignore[no-untyped-def]
     """Root between a (outside) and b (inside) by false position, Illinois variant."""
     side = 0
@@ -233,7 +236,7 @@ def _close_in(solids, k, ox, oy, oz, dx, dy, dz, a, fa, b, fb):  # type: ignore[
     return b
 
 
-@_jit
+@jit
 def meet(solids, k, ox, oy, oz, dx, dy, dz, best):  # type: ignore[no-untyped-def]
     """Distance to solid k along a unit ray in the world; infinity where it misses, or enters no nearer than `best`."""
     px, py, pz = ox - solids.center[k, 0], oy - solids.center[k, 1], oz - solids.center[k, 2]
@@ -247,13 +250,13 @@ def meet(solids, k, ox, oy, oz, dx, dy, dz, best):  # type: ignore[no-untyped-de
     return _root(solids, k, px, py, pz, dx, dy, dz, enter, leave)
 
 
-@_jit
+@jit
 def trace(solids, guess, ox, oy, oz, dx, dy, dz):  # type: ignore[no-untyped-def]
     """The nearest solid along a unit ray in the world: (distance, its index), or (infinity, -1).
 
     `guess` is tried first (-1 for none): where it is hit, most others need not be traced.
     """
-    best, found = math.inf, -1
+    best, found = math.inf, np.int64(-1)
     if guess >= 0:
         best = meet(solids, guess, ox, oy, oz, dx, dy, dz, best)
         if best < math.inf:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
+
+from anyview.scene._sdf import jit
 
 CLOUDS, WOOD, CHECKER, BRICKS, STRIPES, TERRAZZO, PLANKS, MOSAIC, DOTS = range(9)
 FLAT_MAP, BOX_MAP, CYLINDER_MAP, SPHERE_MAP = range(4)
-
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 _LOW = 0xFFFFFFFF
 _EDGE = 0.005  # softness of edges between colours, scene units
@@ -43,7 +42,7 @@ class Paints(NamedTuple):
     gloss: np.ndarray[Any, Any]
 
 
-@_jit
+@jit
 def _scramble(h):  # type: ignore[no-untyped-def]
     """A number in [0, 1) from a lattice point's linear code."""
     h = ((h ^ (h >> 15)) * 739982445) & 0xFFFFFFFF
@@ -51,13 +50,13 @@ def _scramble(h):  # type: ignore[no-untyped-def]
     return (h >> 8) * (1.0 / 16777216.0)
 
 
-@_jit
+@jit
 def _hash(i, j, k, seed):  # type: ignore[no-untyped-def]
     """A number in [0, 1) for each lattice point."""
     return _scramble((i * 374761393 + j * 668265263 + k * 1274126177 + seed * 974634667) & _LOW)
 
 
-@_jit
+@jit
 def noise(x, y, z, seed):  # type: ignore[no-untyped-def]
     """Value noise in [0, 1], lattice of unit spacing, quintic blending."""
     i, j, k = math.floor(x), math.floor(y), math.floor(z)
@@ -76,7 +75,7 @@ def noise(x, y, z, seed):  # type: ignore[no-untyped-def]
     return low + (high - low) * c
 
 
-@_jit
+@jit
 def fbm(x, y, z, octaves, seed):  # type: ignore[no-untyped-def]
     """Octaves of noise, each turned against the last so that lattices do not line up; in [0, 1], mean 1/2."""
     total, amplitude, norm = 0.0, 0.5, 0.0
@@ -89,13 +88,13 @@ def fbm(x, y, z, octaves, seed):  # type: ignore[no-untyped-def]
     return total / norm
 
 
-@_jit
+@jit
 def _smooth(low, high, x):  # type: ignore[no-untyped-def]
     t = min(max((x - low) / (high - low), 0.0), 1.0)
     return t * t * (3 - 2 * t)
 
 
-@_jit
+@jit
 def _unroll(mapping, s, radius, x, y, z, nx, ny, nz):  # type: ignore[no-untyped-def]
     """(u, v) of a surface point, and how many tiles of size s go round (an even number), or 0 where nothing does."""
     if mapping == BOX_MAP:
@@ -113,7 +112,7 @@ def _unroll(mapping, s, radius, x, y, z, nx, ny, nz):  # type: ignore[no-untyped
     return x, y, 0
 
 
-@_jit
+@jit
 def _column(u, shift, turns):  # type: ignore[no-untyped-def]
     """Index of the tile, the same at both ends of a round, and the place in it."""
     a = u + shift
@@ -124,22 +123,22 @@ def _column(u, shift, turns):  # type: ignore[no-untyped-def]
     return index, a - column
 
 
-@_jit
+@jit
 def _pick(colors, k, i):  # type: ignore[no-untyped-def]
     return colors[k, i, 0], colors[k, i, 1], colors[k, i, 2]
 
 
-@_jit
+@jit
 def _mix(a, b, t):  # type: ignore[no-untyped-def]
     return a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t, a[2] + (b[2] - a[2]) * t
 
 
-@_jit
+@jit
 def _times(a, t):  # type: ignore[no-untyped-def]
     return a[0] * t, a[1] * t, a[2] * t
 
 
-@_jit
+@jit
 def _ramp(colors, k, t):  # type: ignore[no-untyped-def]
     """Through the four colours, t from 0 to 1."""
     t = min(max(t, 0.0), 1.0) * 2.9999
@@ -147,14 +146,14 @@ def _ramp(colors, k, t):  # type: ignore[no-untyped-def]
     return _mix(_pick(colors, k, i), _pick(colors, k, i + 1), _smooth(0.0, 1.0, t - i))
 
 
-@_jit
+@jit
 def _tile_edge(s, t, soft_s, soft_t):  # type: ignore[no-untyped-def]
     """0 on the joint between unit tiles, 1 inside, from the place in the tile (0 to 1)."""
     ds, dt = min(s, 1 - s), min(t, 1 - t)
     return min(_smooth(soft_s, 3 * soft_s, ds), _smooth(soft_t, 3 * soft_t, dt))
 
 
-@_jit
+@jit
 def _grain(colors, k, x, y, z, seed):  # type: ignore[no-untyped-def]
     """Wood: rings about the z axis, wobbling, with fibres along it."""
     wobble = noise(3 * x, 3 * y, 0.8 * z, seed) - 0.5
@@ -165,7 +164,7 @@ def _grain(colors, k, x, y, z, seed):  # type: ignore[no-untyped-def]
     return _ramp(colors, k, 0.3 + 0.4 * late + 0.6 * (fibre - 0.4))
 
 
-@_jit
+@jit
 def albedo(paints, k, x, y, z, nx, ny, nz, texture):  # type: ignore[no-untyped-def]
     """Linear RGB reflectance of solid k at a point with a normal, both in its frame.
 
@@ -194,20 +193,21 @@ def albedo(paints, k, x, y, z, nx, ny, nz, texture):  # type: ignore[no-untyped-
     return _mix(plain, _times(color, 0.62 + 0.76 * fine), painted)
 
 
-@_jit
+@jit
 def _tiled(pattern, colors, k, u, v, s, turns, x, y, z, seed):  # type: ignore[no-untyped-def]
     """The patterns that live on the unrolled surface."""
     soft = _EDGE / s
+    cloud = fbm(8 * x, 8 * y, 8 * z, 3, seed + 2)
     if pattern == CHECKER:
         wave = math.sin(math.pi * u / s) * math.sin(math.pi * v / s)
         color = _mix(_pick(colors, k, 0), _pick(colors, k, 1), _smooth(-2 * soft, 2 * soft, wave))
-        aged = 0.5 * _smooth(0.52, 0.8, fbm(9 * x, 9 * y, 9 * z, 3, seed + 9))
+        aged = 0.5 * _smooth(0.52, 0.8, cloud)
         return _mix(color, _pick(colors, k, 3), aged)
     if pattern == BRICKS:
         row = math.floor(2 * v / s)
         column, across = _column(u / s, 0.5 * (row % 2), turns)
         joint = _tile_edge(across, 2 * v / s - row, 0.4 * soft + 0.012, 0.8 * soft + 0.024)
-        tone = 0.7 * _hash(column, int(row), 5, seed) + 0.6 * (fbm(8 * x, 8 * y, 8 * z, 3, seed + 2) - 0.4)
+        tone = 0.7 * _hash(column, int(row), 5, seed) + 0.6 * (cloud - 0.4)
         return _mix(_pick(colors, k, 3), _ramp(colors, k, tone), joint)
     if pattern == PLANKS:
         row = math.floor(v / s)
@@ -225,8 +225,7 @@ def _tiled(pattern, colors, k, u, v, s, turns, x, y, z, seed):  # type: ignore[n
         da, db = across - 0.5, v / s - row - 0.5
         inside = 1 - _smooth(0.3 - soft, 0.3 + soft, math.sqrt(da * da + db * db))
         color = _pick(colors, k, 1 + int(_hash(column, int(row), 7, seed) * 2.999))
-        haze = 0.7 + 0.6 * fbm(6 * x, 6 * y, 6 * z, 3, seed + 4)
-        return _times(_mix(_pick(colors, k, 0), color, inside), haze)
+        return _times(_mix(_pick(colors, k, 0), color, inside), 0.7 + 0.6 * cloud)
     # STRIPES, of random colours, wavy; neighbours differ
     b = v / s + 0.35 * (fbm(3 * x, 3 * y, 3 * z, 2, seed + 6) - 0.5)
     band = math.floor(b)
@@ -236,13 +235,13 @@ def _tiled(pattern, colors, k, u, v, s, turns, x, y, z, seed):  # type: ignore[n
     return _times(color, thread)
 
 
-@_jit
+@jit
 def _stripe(band, seed):  # type: ignore[no-untyped-def]
     """Index of the colour of a stripe: even ones take the first or the third colour, odd ones the others."""
     return band % 2 + 2 * int(_hash(band, 1, 2, seed) < 0.5)
 
 
-@_jit
+@jit
 def _terrazzo(colors, k, x, y, z, soft, seed):  # type: ignore[no-untyped-def]
     """Chips of three colours and three sizes in a ground of the first colour; a chip stays inside its cell."""
     color = _pick(colors, k, 0)
@@ -265,7 +264,7 @@ def _terrazzo(colors, k, x, y, z, soft, seed):  # type: ignore[no-untyped-def]
     return color
 
 
-@_jit
+@jit
 def _mosaic(colors, k, u, v, turns, soft, seed):  # type: ignore[no-untyped-def]
     """Voronoi tiles with joints."""
     i, j = math.floor(u), math.floor(v)

@@ -63,6 +63,11 @@ class SyntheticScene:
     truth: Mapping[str, Truth] = field(repr=False)
     rgba: Mapping[str, UInt8[np.ndarray, "H W C"]] = field(repr=False)
 
+    @property
+    def depths(self) -> dict[str, Depth]:
+        """The training views' true depth, by view name."""
+        return {view.name: self.truth[view.name].depth for view in self.scene if view.split == "train"}
+
     def write(self, folder: str | Path) -> None:
         """Write the layout of NeRF-synthetic, with the truth beside each training image as `.npz`.
 
@@ -117,9 +122,9 @@ def render_scene(
         progress: told of every view.
 
     Raises:
-        OptionError: no views, no pixels, an unknown layout, or a share outside [0, 1].
+        OptionError: no views, no pixels, an unknown layout, a negative seed, or a share outside [0, 1].
     """
-    _check(views, size, layout, noise, blur, texture, specular, test_views)
+    _check(views, size, seed, layout, noise, blur, texture, specular, test_views)
     rng = np.random.default_rng([seed + _PRETTIEST, list(LAYOUTS).index(layout)])
     stage = LAYOUTS[layout](rng, float(texture), float(specular), not transparent)
     width, height = size
@@ -154,6 +159,7 @@ def render_scene(
 def _check(
     views: int,
     size: tuple[int, int],
+    seed: int,
     layout: str,
     noise: float,
     blur: float,
@@ -166,6 +172,8 @@ def _check(
     if views < 1 or test_views < 0 or min(size) < 1:
         actual = f"{views} views and {test_views} test views of {size[0]}x{size[1]}"
         raise OptionError("nothing to render", expected="at least one view of at least 1x1", actual=actual)
+    if seed < 0:
+        raise OptionError("`seed` is out of range", expected="0 or more", actual=seed)
     shares = {"noise": noise, "texture": texture, "specular": specular}
     for name, value in shares.items():
         if not 0 <= value <= 1:
