@@ -7,6 +7,7 @@ Letters: M keypoints. Pixels are (x, y), the first pixel's centre at (0.5, 0.5).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def detect(image: Image, mask: Mask | None, options: SparseOptions) -> Features:
 
 
 def extract_features(
-    workspace: Workspace, views: list[View], options: SparseOptions, progress: Progress = SILENT
+    workspace: Workspace, views: Sequence[View], options: SparseOptions, progress: Progress = SILENT
 ) -> list[Features]:
     """Keypoints of every view, one image per core; what an earlier run has finished is read back.
 
@@ -127,7 +128,7 @@ def _coarse(mask: Mask) -> Bool[np.ndarray, "h w"]:
     height, width = (-(-n // MASK_CELL) * MASK_CELL for n in mask.shape)
     whole = np.zeros((height, width), bool)
     whole[: mask.shape[0], : mask.shape[1]] = mask
-    cells = whole.reshape(height // MASK_CELL, MASK_CELL, width // MASK_CELL, MASK_CELL).any((1, 3))
+    cells = np.asarray(whole.reshape(height // MASK_CELL, MASK_CELL, width // MASK_CELL, MASK_CELL).any((1, 3)))
     return np.asarray(binary_dilation(cells, np.ones((3, 3), bool)))
 
 
@@ -142,5 +143,5 @@ def _fill(grey: Grey, mask: Mask) -> Grey:
     for weighted, known in levels[-2::-1]:
         size = (weighted.shape[1], weighted.shape[0])
         coarse = np.asarray(PillowImage.fromarray(filled).resize(size, PillowImage.Resampling.BILINEAR))
-        filled = np.where(known > 0, weighted / np.maximum(known, 1e-9), coarse).astype(np.float32)
-    return filled
+        filled = np.where(known > 0, weighted / np.maximum(known, 1e-9), coarse)
+    return np.asarray(filled, np.float32)

@@ -167,7 +167,7 @@ def match_buckets(
         settings,
     )
     matches = np.stack([first.order[found[:, 0]], second.order[found[:, 1]]], axis=1)
-    return cast("Int32[np.ndarray, 'K 2']", matches[np.argsort(matches[:, 0])])
+    return np.ascontiguousarray(matches[np.argsort(matches[:, 0])])
 
 
 def _njit(function: Kernel) -> Kernel:

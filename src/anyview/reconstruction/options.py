@@ -23,6 +23,16 @@ class SparseOptions:
     """Keypoints nearer to the mask's outline than this many of their own scales are dropped."""
     pairs: Literal["geometry", "exhaustive"] = "geometry"
     """Which pairs are matched: those whose known cameras see common space, or all."""
+    partners: int = 16
+    """Views that each view chooses to be matched with (`geometry`)."""
+    epipolar_band: float = 1.5
+    """Largest distance of a match from its epipolar line, pixels; large keypoints are granted more."""
+    ratio: float = 0.85
+    """Largest share of the second best descriptor distance that the best may have, along the epipolar line."""
+    max_reprojection_error: float = 1.5
+    """Largest distance of a keypoint from its point's projection, pixels."""
+    min_angle: float = 1.5
+    """Narrowest angle between a point's outermost rays, degrees."""
     refine_poses: bool = False
     """Bundle adjustment of the poses after triangulation, with a report of how far cameras moved."""
 

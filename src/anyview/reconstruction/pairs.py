@@ -8,19 +8,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from anyview.errors import SceneError
+from anyview.reconstruction.views import project
 from anyview.scene.scene import View
+from anyview.typing import Points
 
-_SAMPLES_PER_AXIS = 9
 _SHORT_BASE = 2.0  # degrees: pairs below give little depth
 _WIDE_BASE = 18.0  # degrees: SIFT finds ever fewer matches above
 _WIDEST = 60.0
 
 
 def choose_pairs(
-    views: Sequence[View], bounds: Float64[np.ndarray, "2 3"], *, partners: int = 24, exhaustive: bool = False
+    views: Sequence[View], samples: Points, *, partners: int = 16, exhaustive: bool = False
 ) -> Int64[np.ndarray, "P 2"]:
     """Pairs (i, j), i < j, in ascending order.
 
@@ -30,7 +31,7 @@ def choose_pairs(
 
     Args:
         views: two or more.
-        bounds: lower and upper corner of the space of interest, world.
+        samples: points spread over the space of interest, world.
         partners: how many each view chooses.
         exhaustive: all pairs instead.
 
@@ -39,7 +40,7 @@ def choose_pairs(
     """
     if len(views) < 2:
         raise SceneError("a single view has no depth", expected="at least two views of the same thing", actual=1)
-    worth = _worth(views, bounds)
+    worth = _worth(views, samples)
     if not (worth > 0).any():
         raise SceneError(
             "no two views share anything",
@@ -47,22 +48,24 @@ def choose_pairs(
             hint="check the poses' axis convention, or give the scene's bounds",
         )
     if exhaustive:
-        return np.argwhere(np.triu(np.ones_like(worth, bool), 1))
+        return _ascending(np.ones_like(worth, bool))
     chosen = np.zeros(worth.shape, bool)
     best = np.argsort(-worth, axis=1, kind="stable")[:, :partners]
     np.put_along_axis(chosen, best, True, axis=1)
     chosen &= worth > 0
     chosen |= chosen.T
     _connect(chosen, worth)
-    return np.argwhere(np.triu(chosen, 1))
+    return _ascending(chosen)
 
 
-def _worth(views: Sequence[View], bounds: Float64[np.ndarray, "2 3"]) -> Float64[np.ndarray, "V V"]:
+def _ascending(chosen: Bool[np.ndarray, "V V"]) -> Int64[np.ndarray, "P 2"]:
+    pairs: Int64[np.ndarray, "P 2"] = np.argwhere(np.triu(chosen, 1))
+    return pairs
+
+
+def _worth(views: Sequence[View], samples: Points) -> Float64[np.ndarray, "V V"]:
     """Worth of every pair, symmetric, zero on the diagonal; sums over samples are matrix products."""
-    steps = (np.arange(_SAMPLES_PER_AXIS) + 0.5) / _SAMPLES_PER_AXIS
-    unit = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
-    samples = bounds[0] + unit * (bounds[1] - bounds[0])
-    seen = np.stack([_sees(view, samples) for view in views]).astype(np.float64)
+    seen = np.stack([project(v.camera, v.cam_from_world, samples)[2] for v in views]).astype(np.float64)
     rays = samples - np.stack([view.center for view in views])[:, None]
     rays *= (seen / np.maximum(np.linalg.norm(rays, axis=2), 1e-12))[:, :, None]
 
@@ -78,18 +81,7 @@ def _worth(views: Sequence[View], bounds: Float64[np.ndarray, "2 3"]) -> Float64
     return np.minimum(worth, worth.T)
 
 
-def _sees(view: View, points: Float64[np.ndarray, "S 3"]) -> np.ndarray:
-    """Which points project into the image; distortion is left out."""
-    pose, camera = view.cam_from_world, view.camera
-    x, y, z = (points @ pose[:3, :3].T + pose[:3, 3]).T
-    ahead = z > 0
-    z = np.where(ahead, z, 1)
-    u, v = camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy
-    inside: np.ndarray = ahead & (u >= 0) & (v >= 0) & (u <= camera.width) & (v <= camera.height)
-    return inside
-
-
-def _connect(chosen: np.ndarray, worth: Float64[np.ndarray, "V V"]) -> None:
+def _connect(chosen: Bool[np.ndarray, "V V"], worth: Float64[np.ndarray, "V V"]) -> None:
     """Add the worthiest pairs between groups that are apart (Kruskal), in place."""
     group = np.arange(len(chosen))
 

@@ -186,10 +186,10 @@ def polish(members: Any, count: int, places: Any, view_of: Any, projections: Any
 
 @_njit
 def _explained(members: Any, count: int, places: Any, view_of: Any, projections: Any, point: Any, limit: float) -> bool:
+    worst = 0.0
     for k in range(count):
-        if squared_error(members[k], places, view_of, projections, point) > limit:
-            return False
-    return True
+        worst = max(worst, squared_error(members[k], places, view_of, projections, point))
+    return worst <= limit
 
 
 @_njit

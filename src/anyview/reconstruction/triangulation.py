@@ -91,9 +91,7 @@ def triangulate(
     return Tracks(points, rgb, error, lengths, view_of[seen], seen - offsets[view_of[seen]])
 
 
-def _first_of_place(
-    places: Float64[np.ndarray, "T 2"], view_of: Int64[np.ndarray, "T"]
-) -> Int64[np.ndarray, "T"]:
+def _first_of_place(places: Float64[np.ndarray, "T 2"], view_of: Int64[np.ndarray, "T"]) -> Int64[np.ndarray, "T"]:
     """For each keypoint the first of its view at the same place: SIFT repeats it for each dominant direction."""
     order = np.lexsort((places[:, 1], places[:, 0], view_of))
     fresh = np.ones(len(order), bool)
