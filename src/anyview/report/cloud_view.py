@@ -21,7 +21,7 @@ from anyview.scene.scene import Scene
 LIMIT = 60_000
 _CAMERAS = 250
 _WHOLE = 32767
-_SEARCH = 600_000
+_SEARCH = 200_000
 _GREY = 168
 
 
@@ -98,7 +98,7 @@ def thin(
         _, inverse, counts = np.unique(_cells(points, cell), return_inverse=True, return_counts=True)
         if len(counts) <= limit:
             break
-        cell *= 1.03
+        cell *= max(1.02, float(np.sqrt(len(counts) / limit)))
     position, color = (
         np.stack([np.bincount(inverse, a[:, k].astype(np.float64)) for k in range(3)], axis=1) / counts[:, None]
         for a in (points, rgb)

@@ -70,7 +70,8 @@ class Material:
 class Sample:
     """One view's photograph, depth and normals as pictures (RGBA), each None where there is none.
 
-    `limits` are the depths at the ends of the colours, scene units.
+    `limits` are the depths at the ends of the colours, scene units; `filled` is the number of pixels with depth over
+    that of the mask's pixels, or of all where there is no mask (`masked` tells which).
     """
 
     view: View
@@ -79,6 +80,7 @@ class Sample:
     normals: UInt8[np.ndarray, "h w 4"] | None
     limits: tuple[float, float] | None
     filled: float
+    masked: bool
 
 
 def gather(workspace: Workspace) -> Material:
@@ -128,9 +130,10 @@ def spread(things: list[Thing], count: int) -> list[Thing]:
 def sample_view(workspace: Workspace, view: View) -> Sample:
     """Pictures of one view, small enough for a page; what cannot be read is None."""
     photo = depth = normals = limits = None
-    filled = 0.0
+    filled, inside = 0.0, 1.0
     try:
         rgb, mask = view.read()
+        inside = 1.0 if mask is None else float(mask.mean())
         alpha = np.ones(rgb.shape[:2], np.float32) if mask is None else mask.astype(np.float32)
         photo = _small(np.rint(np.dstack([np.clip(rgb, 0, 1), alpha]) * 255).astype(np.uint8))
     except (AnyviewError, OSError):
@@ -138,13 +141,13 @@ def sample_view(workspace: Workspace, view: View) -> Sample:
     if kind := _map_kind(workspace, view.name):
         try:
             values: Depth = read_array(workspace.depth_map(view.name, kind)).astype(np.float32)
-            limits, filled = depth_range(values), float((values > 0).mean())
+            limits, filled = depth_range(values), float((values > 0).sum() / max(1.0, inside * values.size))
             depth = _small(color_depth(values, limits))
             directions: Normals = read_array(workspace.normal_map(view.name, kind)).astype(np.float32)
             normals = _small(color_normals(directions))
         except (AnyviewError, OSError, IndexError, ValueError):
             pass
-    return Sample(view, photo, depth, normals, limits, filled)
+    return Sample(view, photo, depth, normals, limits, filled, inside < 1)
 
 
 def _map_kind(workspace: Workspace, name: str) -> str | None:

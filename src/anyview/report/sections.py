@@ -130,7 +130,13 @@ def views(samples: Sequence[Sample]) -> Html:
             near, far = (words.length(x) for x in sample.limits)
             legend = join(
                 tag("span", f"depth {near}", tag("i", style=f"background:{_TURBO}"), far, class_="legend"),
-                tag("span", f"{sample.filled:.0%} of pixels have depth", class_="legend"),
+                tag(
+                    "span",
+                    f"{min(sample.filled, 1):.0%} of the object has depth"
+                    if sample.masked
+                    else f"{sample.filled:.0%} has depth",
+                    class_="legend",
+                ),
             )
         rows.append(
             tag(

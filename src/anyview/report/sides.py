@@ -22,8 +22,8 @@ SIDES = 4
 
 _ARC_OF_A_SIDE = np.radians(150)  # cameras that leave a wider gap than this have seen one side only
 _HALF_WIDTH = 0.22  # tangent of half the picture's horizontal field of view: long enough a lens to look calm
-_MARGIN = 1.04
-_SAMPLE = 200_000
+_MARGIN = 1.1
+_SAMPLE = 40_000
 _KEEP = (1.0, 99.0)  # percentiles of each coordinate; what lies far outside them is not drawn
 _SLACK = 0.35
 
@@ -146,7 +146,8 @@ def render_sides(
     if not len(poses) or not near.any():
         raise OptionError("nothing to draw", expected="poses and finite points", actual=f"{len(poses)} poses")
     up, inside = camera_up(poses), xyz[near]
-    stands = [fit_camera(inside, direction, up, *size) for direction in side_directions(poses, count)]
+    few = _sample(inside)
+    stands = [fit_camera(few, direction, up, *size) for direction in side_directions(poses, count)]
     if faces is not None:
         kept = faces[near[faces].all(axis=1)]
 
@@ -165,5 +166,5 @@ def render_sides(
 
 
 def _sample(xyz: Float[np.ndarray, "N 3"]) -> Float64[np.ndarray, "M 3"]:
-    """At most 200,000 of the points, evenly picked."""
+    """At most 40,000 of the points, evenly picked."""
     return np.asarray(xyz[:: -(-len(xyz) // _SAMPLE)], np.float64)

@@ -64,14 +64,14 @@
     for (const corner of pairs) for (let k = 0; k < 3; k++) wires[at++] = frusta[v + corner * 3 + k];
   const wireBuffer = upload(wires);
 
-  const start = { yaw: 0.35, pitch: 0.42, distance: 4.6, x: 0, y: 0, z: 0 };
-  const state = { ...start };
+  const state = {};
   let showCameras = false;
   let spinning = !matchMedia("(prefers-reduced-motion: reduce)").matches;
   let visible = true;
   let pending = false;
   let last = 0;
 
+  const LENS = 3.0; // half the picture's height is seen under the tangent 1 / LENS
   const basis = () => {
     const cy = Math.cos(state.yaw), sy = Math.sin(state.yaw), cp = Math.cos(state.pitch), sp = Math.sin(state.pitch);
     return { right: [cy, 0, -sy], up: [-sy * sp, cp, -cy * sp], back: [sy * cp, sp, cy * cp] };
@@ -79,12 +79,11 @@
   const matrix = () => {
     const { right, up, back } = basis();
     const aspect = canvas.width / canvas.height;
-    const lens = 2.4 * Math.min(1, aspect * 1.05);
     const near = state.distance * 0.02, far = state.distance * 2 + 60;
     const eye = [0, 1, 2].map((k) => [state.x, state.y, state.z][k] + back[k] * state.distance);
     const dot = (a) => -(a[0] * eye[0] + a[1] * eye[1] + a[2] * eye[2]);
     const a = (far + near) / (near - far), b = (2 * far * near) / (near - far);
-    const fx = lens / aspect, fy = lens;
+    const fx = LENS / aspect, fy = LENS;
     const out = new Float32Array(16);
     for (let k = 0; k < 3; k++) {
       out[k * 4] = fx * right[k];
@@ -96,7 +95,7 @@
     out[13] = fy * dot(up);
     out[14] = a * dot(back) + b;
     out[15] = -dot(back);
-    return { out, lens };
+    return out;
   };
 
   const draw = (time) => {
@@ -113,11 +112,11 @@
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     gl.enable(gl.DEPTH_TEST);
-    const { out, lens } = matrix();
+    const out = matrix();
     gl.disable(gl.BLEND);
     gl.useProgram(points);
     gl.uniformMatrix4fv(gl.getUniformLocation(points, "view"), false, out);
-    gl.uniform1f(gl.getUniformLocation(points, "size"), spacing * 1.9 * lens * height * 0.5);
+    gl.uniform1f(gl.getUniformLocation(points, "size"), spacing * 1.9 * LENS * height * 0.5);
     bind(points, "place", placeBuffer, gl.SHORT);
     bind(points, "color", colorBuffer, gl.UNSIGNED_BYTE);
     gl.drawArrays(gl.POINTS, 0, count);
@@ -156,7 +155,7 @@
   };
   const pan = (dx, dy) => {
     const { right, up } = basis();
-    const step = (state.distance * 2) / (2.4 * canvas.clientHeight);
+    const step = (state.distance * 2) / (LENS * canvas.clientHeight);
     ["x", "y", "z"].forEach((axis, k) => (state[axis] += (up[k] * dy - right[k] * dx) * step));
   };
   const zoom = (factor) => (state.distance = Math.max(0.15, Math.min(60, state.distance * factor)));
@@ -211,14 +210,33 @@
   buttons.cameras.addEventListener("click", () => {
     showCameras = !showCameras;
     press("cameras", showCameras);
-    if (showCameras && state.distance < 9) state.distance = 9;
+    reset();
     ask();
   });
+  // Start, and start again, where the cloud (or, with them shown, all cameras) fills the picture from every side.
+  const reset = () => {
+    Object.assign(state, { yaw: 0.35, pitch: 0.42, distance: 0, x: 0, y: 0, z: 0 });
+    const aspect = canvas.clientWidth / Math.max(1, canvas.clientHeight);
+    const places = new Int16Array(cloud.buffer, 0, count * 3);
+    const xyz = [];
+    for (let i = 0; i < Math.min(count, 3000) * 3; i++) xyz.push(places[i] / 32767);
+    if (showCameras) xyz.push(...frusta.subarray(0, 18 * 250));
+    for (let turned = 0; turned < 12; turned++) {
+      state.yaw += Math.PI / 6;
+      const { right, up, back } = basis();
+      for (let i = 0; i < xyz.length; i += 3) {
+        const along = (a) => a[0] * xyz[i] + a[1] * xyz[i + 1] + a[2] * xyz[i + 2];
+        const wide = Math.max((Math.abs(along(right)) * LENS) / aspect, Math.abs(along(up)) * LENS);
+        state.distance = Math.max(state.distance, wide * 1.08 + along(back));
+      }
+    }
+  };
   buttons.reset.addEventListener("click", () => {
-    Object.assign(state, start);
+    reset();
     ask();
   });
   press("spin", spinning);
+  reset();
   new IntersectionObserver(([entry]) => {
     visible = entry.isIntersecting;
     if (visible) ask();
