@@ -18,6 +18,7 @@ from anyview.scene._sdf import (
     BOX,
     CAPSULE,
     CYLINDER,
+    NOTHING,
     PLANE,
     ROUND_CONE,
     SPHERE,
@@ -218,7 +219,7 @@ def render(solids, paints, light, camera, world_from_cam, depth, solid, normals,
     """
     height, width = solid.shape
     ex, ey, ez = world_from_cam[0, 3], world_from_cam[1, 3], world_from_cam[2, 3]
-    k = np.int64(-1)
+    k = NOTHING
     for i in range(height):
         for j in range(width):
             dx, dy, dz, long = _ray(camera, world_from_cam, j + 0.5, i + 0.5)
@@ -354,7 +355,7 @@ def _many_rays(solids, paints, light, camera, pose, i, j, solid, memo):  # type:
     n = _BORDER_SAMPLES
     for a in range(n * n):
         dx, dy, dz, _ = _ray(camera, pose, j + (a % n + 0.5) / n, i + (a // n + 0.5) / n)
-        t, k = math.inf, np.int64(-1)
+        t, k = math.inf, NOTHING
         for m in range(len(memo)):
             if memo[m, 5] > -2.0:
                 s = meet(solids, m, ex, ey, ez, dx, dy, dz, t)

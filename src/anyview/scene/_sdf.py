@@ -5,7 +5,7 @@ itself inside its bounding box: the solids need no common distance, and a ray th
 bulgy solid's function is steeper than one, it is scaled down so that no step passes through.
 
 Compiled code reads `array[k, i]` and never binds `array[k]`: a view counts references, which threads would fight over.
-It writes `np.int64(-1)`, because numba compiles everything anew for a literal -1.
+It writes `NOTHING`, because numba compiles everything anew for a literal -1.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
+NOTHING: Any = np.int64(-1)
 PLANE, SPHERE, BOX, TORUS, CYLINDER, CAPSULE, ROUND_CONE, KNOT, VASE, PUMPKIN = range(10)
 
 jit = numba.njit(cache=True, nogil=True, error_model="numpy")  # a division by zero is infinite, not an error
@@ -256,7 +257,7 @@ def trace(solids, guess, ox, oy, oz, dx, dy, dz):  # type: ignore[no-untyped-def
 
     `guess` is tried first (-1 for none): where it is hit, most others need not be traced.
     """
-    best, found = math.inf, np.int64(-1)
+    best, found = math.inf, NOTHING
     if guess >= 0:
         best = meet(solids, guess, ox, oy, oz, dx, dy, dz, best)
         if best < math.inf:
