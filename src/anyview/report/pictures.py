@@ -66,7 +66,9 @@ def color_normals(normals: Normals) -> Rgba:
     return _with_alpha(rgb, seen)
 
 
-def with_legend(picture: Rgba, low: str, high: str, colormap: Colormap = "turbo", *, flip: bool = True) -> Rgba:
+def with_legend(
+    picture: Rgba, low: str, high: str, colormap: Colormap = "turbo", *, flip: bool = True
+) -> UInt8[np.ndarray, "L W 4"]:
     """The picture over a bar of its colormap with a label at each end.
 
     Args:

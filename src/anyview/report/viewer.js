@@ -69,6 +69,7 @@
   let spinning = !matchMedia("(prefers-reduced-motion: reduce)").matches;
   let visible = true;
   let pending = false;
+  let touched = false; // until then, the picture is fitted anew whenever the canvas changes its shape
   let last = 0;
 
   const LENS = 3.0; // half the picture's height is seen under the tangent 1 / LENS
@@ -147,6 +148,7 @@
   const press = (name, on) => buttons[name].setAttribute("aria-pressed", String(on));
   const rest = () => {
     spinning = false;
+    touched = true;
     press("spin", false);
   };
   const turn = (dx, dy) => {
@@ -241,7 +243,10 @@
     visible = entry.isIntersecting;
     if (visible) ask();
   }).observe(canvas);
-  new ResizeObserver(ask).observe(canvas);
+  new ResizeObserver(() => {
+    if (!touched) reset();
+    ask();
+  }).observe(canvas);
   canvas.addEventListener("webglcontextlost", () => root.classList.remove("live"));
   root.classList.add("live");
   ask();
