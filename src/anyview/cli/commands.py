@@ -224,7 +224,15 @@ class EvaluateGeometry(Command):
     """True cloud, PLY."""
     thresholds: tuple[float, ...]
     """Distances within which a point counts as right, scene units."""
+    out: Path = Path("error.ply")
+    """Where the points coloured by their error go, blue (none) to red (the largest threshold and more)."""
 
     def run(self) -> int:
-        """See `anyview.reconstruction.accuracy`."""
-        raise NotImplementedError
+        """See `anyview.reconstruction.accuracy.evaluate_geometry_files`."""
+        from anyview.cli.output import print_accuracy
+        from anyview.reconstruction.accuracy import evaluate_geometry_files
+
+        accuracy = evaluate_geometry_files(self.pred, self.truth, self.thresholds, self.out)
+        print_accuracy(accuracy)
+        print(f"errors  {self.out}")
+        return 0

@@ -10,6 +10,8 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from anyview.compute.doctor import Check
+    from anyview.demo import DemoResult
+    from anyview.reconstruction.accuracy import Accuracy
     from anyview.reconstruction.pipeline import ReconstructionResult
 
 _MARKS = {"fine": ("green", "ok"), "note": ("cyan", "--"), "slow": ("yellow", "!"), "broken": ("red", "BROKEN")}
@@ -55,6 +57,27 @@ def print_stage(name: str, result: ReconstructionResult) -> None:
     """One stage's line."""
     seconds = result.summary["stages"].get(name, 0.0)
     console().print(f"{name}: done in {seconds:.1f} s, in {result.work}", markup=False)
+
+
+def print_accuracy(accuracy: Accuracy, labels: Sequence[str] = ()) -> None:
+    """Precision, recall and F1 per threshold; `labels` say what the thresholds are."""
+    table = Table()
+    table.add_column("within")
+    for name in ("precision", "recall", "F1"):
+        table.add_column(name, justify="right")
+    for index, score in enumerate(accuracy.scores):
+        label = f"{score.threshold:.4g}" + (f" ({labels[index]})" if labels else "")
+        table.add_row(label, f"{score.precision:.4f}", f"{score.recall:.4f}", f"{score.f1:.4f}")
+    screen = console()
+    screen.print(table)
+    if accuracy.dropped:
+        screen.print(f"{accuracy.dropped:,} points that are not finite were left out")
+
+
+def print_demo(demo: DemoResult) -> None:
+    """The run's table, the scores against the truth, and the report's path."""
+    print_accuracy(demo.accuracy, ("1 pixel", "2 pixels", "4 pixels"))
+    print_result(demo.result)
 
 
 def print_checks(checks: Sequence[Check]) -> None:

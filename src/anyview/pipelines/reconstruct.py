@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
+from anyview.compute import peak_memory_bytes
 from anyview.progress import SILENT, Progress
 from anyview.reconstruction import pipeline
 from anyview.reconstruction.options import Quality, ReconstructionOptions
 from anyview.reconstruction.pipeline import ReconstructionResult, result_of
-from anyview.reconstruction.summary import read_summary, timed
+from anyview.reconstruction.summary import read_summary, update_summary
 from anyview.report.page import write_report
 from anyview.scene.scene import Scene
 from anyview.workspace import Workspace
@@ -48,11 +50,18 @@ def reconstruct(
     pipeline.reconstruct(scene, out, quality, options=options, split=split, seed=seed, progress=progress)
     workspace = Workspace(out)
     with hold(workspace):
-        summary = read_summary(workspace)
-        timed(workspace, "report", summary["options"], progress, lambda p: _report(workspace, p))
+        write_page(workspace, progress)
     return result_of(workspace)
 
 
-def _report(workspace: Workspace, progress: Progress) -> None:
+def write_page(workspace: Workspace, progress: Progress = SILENT) -> None:
+    """Write `WORK/report.html` from what the workspace holds now; its seconds go to the summary.
+
+    Raises:
+        WorkspaceError: the page cannot be written.
+    """
     summary = read_summary(workspace)
-    write_report(workspace, summary, summary["options"], progress)
+    start = time.monotonic()
+    write_report(workspace, summary, summary.get("options") or {}, progress)
+    seconds = round(time.monotonic() - start, 3)
+    update_summary(workspace, stages={"report": seconds}, stage_memory_bytes={"report": peak_memory_bytes()})

@@ -56,7 +56,8 @@ def prepare_scene(workspace: Workspace, scene: Scene, progress: Progress = SILEN
 
 
 def _view_key(view: View) -> tuple[object, ...]:
-    return (view.name, asdict(view.camera), view.world_from_cam, view.split, view.path, view.pixels.fingerprint())
+    path = view.path and view.path.resolve()
+    return (view.name, asdict(view.camera), view.world_from_cam, view.split, str(path), view.pixels.fingerprint())
 
 
 def _prepare(root: Path, view: View) -> View | None:
