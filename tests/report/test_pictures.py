@@ -7,8 +7,6 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image as PillowImage
 
-from anyview.cameras.models import Camera
-from anyview.cameras.poses import look_at
 from anyview.errors import OptionError
 from anyview.report.cameras_plot import SPLIT_COLORS, camera_frusta, draw_cameras
 from anyview.report.pictures import (
@@ -19,20 +17,7 @@ from anyview.report.pictures import (
     depth_range,
     with_legend,
 )
-from anyview.scene.scene import ArrayPixels, Scene, View
-
-CAMERA = Camera.pinhole(64, 48, 60.0, 60.0, 32.0, 24.0)
-
-
-def scene(count: int, bounds: np.ndarray | None = None) -> Scene:
-    pixels = ArrayPixels(np.zeros((48, 64, 3), np.float32))
-    views = []
-    for i in range(count):
-        angle = 2 * np.pi * i / count
-        eye = np.array([4 * np.cos(angle), 4 * np.sin(angle), 1.0 + i % 3])
-        pose = look_at(eye, np.zeros(3), np.array([0, 0, 1.0]))
-        views.append(View(f"{i}", CAMERA, pose, pixels, ("train", "val", "test")[i % 3]))
-    return Scene(tuple(views), bounds=bounds)
+from camera_ring import ring_scene
 
 
 def test_depth_runs_from_the_warm_to_the_cold_end_and_none_is_clear() -> None:
@@ -79,7 +64,7 @@ def test_a_legend_lies_below_and_a_sheet_holds_every_picture() -> None:
 
 
 def test_frusta_have_the_shape_of_their_cameras() -> None:
-    s = scene(5)
+    s = ring_scene(5)
     for view, frustum in zip(s, camera_frusta(s), strict=True):
         np.testing.assert_allclose(frustum[0], view.center)
         local = (frustum[1:5] - view.center) @ view.world_from_cam[:3, :3]
@@ -89,7 +74,7 @@ def test_frusta_have_the_shape_of_their_cameras() -> None:
 
 @pytest.mark.parametrize("count", [1, 3, 300])
 def test_cameras_of_every_split_are_drawn_and_saved(count: int, tmp_path: Path) -> None:
-    s = scene(count, np.array([[-1.0, -1, 0], [1, 1, 1]]) if count == 3 else None)
+    s = ring_scene(count, np.array([[-1.0, -1, 0], [1, 1, 1]]) if count == 3 else None)
     points = np.random.default_rng(0).normal(size=(500, 3)) if count == 300 else None
     image = draw_cameras(s, tmp_path / "cameras.png", points, size=(400, 300))
     with PillowImage.open(tmp_path / "cameras.png") as saved:

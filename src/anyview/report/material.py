@@ -18,6 +18,7 @@ from anyview.errors import AnyviewError
 from anyview.formats.colmap import ColmapPoints, is_model, read_array, read_model
 from anyview.formats.ply import Ply, read_ply
 from anyview.report.pictures import color_depth, color_normals, depth_range, fit
+from anyview.scene.save import read_scene_json
 from anyview.scene.scene import Scene, View
 from anyview.typing import Depth, Normals
 from anyview.workspace import Workspace
@@ -98,7 +99,7 @@ def gather(workspace: Workspace) -> Material:
             return None
 
     scene_file, sparse, fused, mesh = workspace.scene_file, workspace.sparse, workspace.fused, workspace.mesh
-    scene = attempt("scene", scene_file, scene_file.is_file(), lambda: _read_scene(scene_file))
+    scene = attempt("scene", scene_file, scene_file.is_file(), lambda: read_scene_json(scene_file))
     points = attempt("sparse model", sparse, is_model(sparse), lambda: read_model(sparse).points)
     cloud = attempt("dense cloud", fused, fused.is_file(), lambda: _read_cloud(fused))
     surface = attempt("mesh", mesh, mesh.is_file(), lambda: read_ply(mesh))
@@ -156,12 +157,6 @@ def _map_kind(workspace: Workspace, name: str) -> str | None:
 
 def _small(picture: UInt8[np.ndarray, "H W 4"]) -> UInt8[np.ndarray, "h w 4"]:
     return np.asarray(fit(picture, *_SAMPLE_SIZE))
-
-
-def _read_scene(path: Path) -> Scene:
-    from anyview.scene.save import read_scene_json
-
-    return read_scene_json(path)
 
 
 def _read_cloud(path: Path) -> Cloud:

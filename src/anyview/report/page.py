@@ -26,6 +26,7 @@ from anyview.workspace import Workspace, atomic_write
 # The browser itself is told to load nothing from anywhere.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _STEPS = 5
+_SIDE_SIZE = (720, 540)
 
 
 def write_report(workspace: Workspace, summary: Mapping[str, Any], options: Any, progress: Progress = SILENT) -> Path:
@@ -53,7 +54,7 @@ def write_report(workspace: Workspace, summary: Mapping[str, Any], options: Any,
         advance()
         mesh: list[Render] = []
         if material.mesh is not None and material.scene is not None:
-            mesh = render_sides(material.mesh.xyz, _poses(material), faces=material.mesh.faces)
+            mesh = render_sides(material.mesh.xyz, _poses(material), faces=material.mesh.faces, size=_SIDE_SIZE)
         advance()
         evaluation = summary.get("evaluation")
         evaluation = evaluation if isinstance(evaluation, Mapping) else {}
@@ -105,7 +106,7 @@ def _poses(material: Material) -> list[Any]:
 def _sides(material: Material, cloud: Cloud | None, count: int = 4) -> list[Render]:
     if cloud is None or material.scene is None or not np.isfinite(cloud.xyz).all(axis=1).any():
         return []
-    return render_sides(cloud.xyz, _poses(material), rgb=cloud.rgb, normals=cloud.normals, count=count)
+    return render_sides(cloud.xyz, _poses(material), rgb=cloud.rgb, normals=cloud.normals, size=_SIDE_SIZE, count=count)
 
 
 def _viewer(material: Material, stills: list[Render]) -> Html:
