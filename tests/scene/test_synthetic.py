@@ -92,8 +92,8 @@ def test_solids_are_met_where_their_distance_is_zero(still_life: SyntheticScene)
     solids = stage.solids
 
     def all_distances(point: np.ndarray) -> np.ndarray:
-        local = np.einsum("kij,kj->ki", solids.rotation, point - solids.center)
-        return np.array([distance(solids, k, *local[k]) for k in range(len(local))])
+        local = np.einsum("kij,kj->ki", solids["rotation"], point - solids["center"])
+        return np.array([distance(solid, *place) for solid, place in zip(solids, local, strict=True)])
 
     rng = np.random.default_rng(0)
     worst = 0.0

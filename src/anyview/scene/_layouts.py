@@ -17,7 +17,7 @@ from jaxtyping import Float64
 from anyview.cameras.poses import look_at
 from anyview.scene import _sdf as sdf
 from anyview.scene import _textures as tex
-from anyview.scene._rendering import Light
+from anyview.scene._light import LIGHT
 from anyview.typing import Pose
 
 _THEMES = (  # each: a light, a dark, and five hues
@@ -39,7 +39,8 @@ class Stage:
     """What a view is rendered from, and how it wants to be looked at.
 
     Attributes:
-        solids, paints, light: see their classes.
+        solids: (K,) of `SOLID`.
+        light: `LIGHT`.
         instances: (K,) id of the thing that a solid belongs to, from 1.
         target: (3,) what cameras look at.
         radius: of the ball of interest around the target; cameras stand where it fills the picture.
@@ -48,9 +49,8 @@ class Stage:
         bounds: (2, 3) box of the things.
     """
 
-    solids: sdf.Solids
-    paints: tex.Paints
-    light: Light
+    solids: Any
+    light: Any
     instances: Any
     target: Float64[np.ndarray, "3"]
     radius: float
@@ -85,30 +85,16 @@ class _Builder:
         matrix = np.eye(3) if rotation is None else np.asarray(rotation)
         self.rows.append((thing, np.asarray(center, np.float64), matrix, number))
 
-    def arrays(self) -> tuple[sdf.Solids, tex.Paints, Any]:
-        things = [row[0] for row in self.rows]
-        size = np.zeros((len(things), 4))
-        for row, thing in zip(size, things, strict=True):
-            row[: len(thing.size)] = thing.size
-        extent = np.array([t.extent for t in things], np.float64)
-        solids = sdf.Solids(
-            np.array([t.kind for t in things], np.int64),
-            size,
-            np.array([row[2].T for row in self.rows], order="C"),  # np.stack would keep the transposed order
-            np.stack([row[1] for row in self.rows]),
-            extent,
-            np.linalg.norm(extent, axis=1),
-        )
-        paints = tex.Paints(
-            np.array([t.pattern for t in things], np.int64),
-            np.array([t.mapping for t in things], np.int64),
-            np.array([t.scale for t in things], np.float64),
-            np.array([t.radius for t in things], np.float64),
-            np.array([[_linear(c) for c in t.colors] for t in things], np.float64),
-            self.rng.integers(1, 1 << 20, len(things)),
-            np.array([t.gloss for t in things], np.float64),
-        )
-        return solids, paints, np.array([row[3] for row in self.rows], np.int32)
+    def solids(self) -> tuple[Any, Any]:
+        """(K,) of `SOLID`, and (K,) instances."""
+        solids = np.zeros(len(self.rows), sdf.SOLID)
+        for solid, (thing, center, rotation, _) in zip(solids, self.rows, strict=True):
+            for name in ("kind", "extent", "pattern", "mapping", "scale", "radius", "gloss"):
+                solid[name] = getattr(thing, name)
+            solid["size"][: len(thing.size)] = thing.size
+            solid["rotation"], solid["center"], solid["ball"] = rotation.T, center, np.linalg.norm(thing.extent)
+            solid["colors"], solid["seed"] = [_linear(c) for c in thing.colors], self.rng.integers(1, 1 << 20)
+        return solids, np.array([row[3] for row in self.rows], np.int32)
 
 
 def _linear(color: str) -> Float64[np.ndarray, "3"]:
@@ -127,13 +113,11 @@ def _turn(axis: int, angle: float) -> Float64[np.ndarray, "3 3"]:
     return out
 
 
-def _light(rng: np.random.Generator, texture: float, specular: float, horizon: float) -> Light:
+def _light(rng: np.random.Generator, texture: float, specular: float, horizon: float) -> Any:
     azimuth, height = rng.uniform(0, 2 * math.pi), rng.uniform(0.85, 1.0)
     sun = np.array([math.cos(azimuth) * math.cos(height), math.sin(azimuth) * math.cos(height), math.sin(height)])
-    warm = np.array([1.0, 0.90, 0.76]) * 1.5
-    return Light(
-        sun, warm, np.array([0.68, 0.78, 0.95]) * 0.75, np.array([0.62, 0.5, 0.4]) * 0.6, texture, specular, horizon
-    )
+    colors = (1.5, 1.35, 1.14), (0.51, 0.585, 0.7125), (0.372, 0.3, 0.24)  # sun, sky, ground
+    return np.array([(sun, *colors, texture, specular, horizon)], LIGHT)[0]
 
 
 def _still_life(rng: np.random.Generator, texture: float, specular: float, environment: bool) -> Stage:
@@ -170,10 +154,9 @@ def _still_life(rng: np.random.Generator, texture: float, specular: float, envir
         )
         b.add(ground, (0, 0, -0.14))
     _furnish(b, light, dark, hues, wood)
-    solids, paints, instances = b.arrays()
+    solids, instances = b.solids()
     return Stage(
         solids,
-        paints,
         _light(rng, texture, specular, 11.0 if environment else 0.0),
         instances,
         target=np.array([0, 0, 0.12]),
@@ -324,11 +307,10 @@ def _single(thing: Callable[[tuple[str, ...], float], _Thing], tilt: float) -> C
         rotation = _turn(2, rng.uniform(0, 2 * math.pi)) @ _turn(0, tilt)
         b.add(one, (0, 0, 0), rotation)
         is_plane = one.kind == sdf.PLANE
-        solids, paints, instances = b.arrays()
+        solids, instances = b.solids()
         reach = np.abs(rotation) @ np.minimum(one.extent, 3.0)
         return Stage(
             solids,
-            paints,
             _light(rng, texture, specular, 1e6 if environment else 0.0),
             instances,
             target=np.zeros(3),

@@ -4,53 +4,45 @@ Letters: K solids; (x, y, z) a point in a solid's own frame. A distance is negat
 itself inside its bounding box: the solids need no common distance, and a ray that misses a box costs one test. Where a
 bulgy solid's function is steeper than one, it is scaled down so that no step passes through.
 
-Compiled code reads `array[k, i]` and never binds `array[k]`: a view counts references, which threads would fight over.
-It writes `NOTHING`, because numba compiles everything anew for a literal -1.
+Compiled code takes a solid as a record, which is one pointer: arrays would be copied, and their references counted, at
+every call, which costs more than the geometry. It writes `NOTHING`, since a literal -1 would be compiled for anew.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
-import numba
 import numpy as np
+
+from anyview.scene._textures import PAINT, jit
 
 NOTHING: Any = np.int64(-1)
 PLANE, SPHERE, BOX, TORUS, CYLINDER, CAPSULE, ROUND_CONE, KNOT, VASE, PUMPKIN = range(10)
-
-jit = numba.njit(cache=True, nogil=True, error_model="numpy")  # a division by zero is infinite, not an error
 
 _CLOSE = 1e-10  # a root is known to this length along the ray, scene units
 _NEAR = 1e-3  # distance from which on the surface counts as smooth, scene units
 _MOST_STEPS = 200
 
 
-class Solids(NamedTuple):
-    """K solids as arrays, which is how compiled code takes them.
-
-    Attributes:
-        kind: (K,) int64, one of the constants above.
-        size: (K, 4) float64, the lengths that the kind asks for (see `distance`).
-        rotation: (K, 3, 3), object_from_world.
-        center: (K, 3), the solid's origin in the world.
-        extent: (K, 3), half sides of the bounding box in the solid's frame.
-        ball: (K,), radius of the ball around that box.
-    """
-
-    kind: np.ndarray[Any, Any]
-    size: np.ndarray[Any, Any]
-    rotation: np.ndarray[Any, Any]
-    center: np.ndarray[Any, Any]
-    extent: np.ndarray[Any, Any]
-    ball: np.ndarray[Any, Any]
+SOLID = np.dtype(
+    [
+        ("kind", np.int64),  # one of the constants above
+        ("size", np.float64, 4),  # the lengths that the kind asks for, see `distance`
+        ("rotation", np.float64, (3, 3)),  # object_from_world
+        ("center", np.float64, 3),  # the solid's origin in the world
+        ("extent", np.float64, 3),  # half sides of the bounding box in the solid's frame
+        ("ball", np.float64),  # radius of the ball around that box
+        *PAINT,
+    ]
+)
 
 
 @jit
-def distance(solids, k, x, y, z):  # type: ignore[no-untyped-def]
-    """Signed distance (or a lower bound of it) from a point in the frame of solid k."""
-    kind = solids.kind[k]
-    s0, s1, s2, s3 = solids.size[k, 0], solids.size[k, 1], solids.size[k, 2], solids.size[k, 3]
+def distance(solid, x, y, z):  # type: ignore[no-untyped-def]
+    """Signed distance (or a lower bound of it) from a point in the frame of a solid."""
+    kind = solid.kind
+    s0, s1, s2, s3 = solid.size[0], solid.size[1], solid.size[2], solid.size[3]
     if kind == SPHERE:  # radius
         return math.sqrt(x * x + y * y + z * z) - s0
     if kind == CYLINDER:  # radius, half height, rounding; axis z
@@ -119,46 +111,44 @@ def _corner(a, b):  # type: ignore[no-untyped-def]
 
 
 @jit
-def normal(solids, k, x, y, z):  # type: ignore[no-untyped-def]
+def normal(solid, x, y, z):  # type: ignore[no-untyped-def]
     """Outward unit normal in the solid's frame, by central differences (error about 1e-9 on a sphere of radius 1)."""
     gx, gy, gz = 0.0, 0.0, 0.0
     for side in range(6):  # in a loop, because each call in the source is compiled anew
         h = 1e-5 if side < 3 else -1e-5
         hx, hy, hz = h * (side % 3 == 0), h * (side % 3 == 1), h * (side % 3 == 2)
-        f = distance(solids, k, x + hx, y + hy, z + hz)
+        f = distance(solid, x + hx, y + hy, z + hz)
         gx, gy, gz = gx + f * hx, gy + f * hy, gz + f * hz
     scale = 1.0 / math.sqrt(gx * gx + gy * gy + gz * gz)
     return gx * scale, gy * scale, gz * scale
 
 
 @jit
-def to_object(solids, k, x, y, z):  # type: ignore[no-untyped-def]
+def to_object(solid, x, y, z):  # type: ignore[no-untyped-def]
     """A direction of the world in the solid's frame."""
-    r = solids.rotation
     return (
-        r[k, 0, 0] * x + r[k, 0, 1] * y + r[k, 0, 2] * z,
-        r[k, 1, 0] * x + r[k, 1, 1] * y + r[k, 1, 2] * z,
-        r[k, 2, 0] * x + r[k, 2, 1] * y + r[k, 2, 2] * z,
+        solid.rotation[0, 0] * x + solid.rotation[0, 1] * y + solid.rotation[0, 2] * z,
+        solid.rotation[1, 0] * x + solid.rotation[1, 1] * y + solid.rotation[1, 2] * z,
+        solid.rotation[2, 0] * x + solid.rotation[2, 1] * y + solid.rotation[2, 2] * z,
     )
 
 
 @jit
-def to_world(solids, k, x, y, z):  # type: ignore[no-untyped-def]
+def to_world(solid, x, y, z):  # type: ignore[no-untyped-def]
     """A direction of the solid's frame in the world."""
-    r = solids.rotation
     return (
-        r[k, 0, 0] * x + r[k, 1, 0] * y + r[k, 2, 0] * z,
-        r[k, 0, 1] * x + r[k, 1, 1] * y + r[k, 2, 1] * z,
-        r[k, 0, 2] * x + r[k, 1, 2] * y + r[k, 2, 2] * z,
+        solid.rotation[0, 0] * x + solid.rotation[1, 0] * y + solid.rotation[2, 0] * z,
+        solid.rotation[0, 1] * x + solid.rotation[1, 1] * y + solid.rotation[2, 1] * z,
+        solid.rotation[0, 2] * x + solid.rotation[1, 2] * y + solid.rotation[2, 2] * z,
     )
 
 
 @jit
-def span(solids, k, ox, oy, oz, dx, dy, dz, more):  # type: ignore[no-untyped-def]
+def span(solid, ox, oy, oz, dx, dy, dz, more):  # type: ignore[no-untyped-def]
     """Where a ray in the solid's frame enters and leaves its box enlarged by `more`; it misses if enter > leave."""
     enter, leave = 0.0, math.inf
     for axis in range(3):
-        half = solids.extent[k, axis] + more
+        half = solid.extent[axis] + more
         o, d = (ox, dx) if axis == 0 else ((oy, dy) if axis == 1 else (oz, dz))
         if d == 0.0:
             if abs(o) > half:
@@ -170,15 +160,15 @@ def span(solids, k, ox, oy, oz, dx, dy, dz, more):  # type: ignore[no-untyped-de
 
 
 @jit
-def passes(solids, k, px, py, pz, dx, dy, dz, more):  # type: ignore[no-untyped-def]
+def passes(solid, px, py, pz, dx, dy, dz, more):  # type: ignore[no-untyped-def]
     """Whether a line stays outside the ball around a solid's box; (px, py, pz) is its start as seen from the solid."""
-    reach = solids.ball[k] + more
+    reach = solid.ball + more
     along = px * dx + py * dy + pz * dz
     return px * px + py * py + pz * pz - along * along > reach * reach
 
 
 @jit
-def _root(solids, k, ox, oy, oz, dx, dy, dz, enter, leave):  # type: ignore[no-untyped-def]
+def _root(solid, ox, oy, oz, dx, dy, dz, enter, leave):  # type: ignore[no-untyped-def]
     """First root of the distance along a unit ray in the solid's frame, or infinity.
 
     Steps go as far as the last slope promises. Far from the surface, a step whose two free balls do not touch is taken
@@ -187,7 +177,7 @@ def _root(solids, k, ox, oy, oz, dx, dy, dz, enter, leave):  # type: ignore[no-u
     surface, the root is closed in by false position.
     """
     t = enter
-    f = distance(solids, k, ox + t * dx, oy + t * dy, oz + t * dz)
+    f = distance(solid, ox + t * dx, oy + t * dy, oz + t * dz)
     if f <= 0.0:
         return t
     slope = -1.0
@@ -197,13 +187,13 @@ def _root(solids, k, ox, oy, oz, dx, dy, dz, enter, leave):  # type: ignore[no-u
         else:
             step = min(max(f / -slope, f), 4.0 * f) if slope < 0.0 else f
         ahead = t + step
-        g = distance(solids, k, ox + ahead * dx, oy + ahead * dy, oz + ahead * dz)
+        g = distance(solid, ox + ahead * dx, oy + ahead * dy, oz + ahead * dz)
         if f >= _NEAR and g > 0.0 and step > f + g:
             step = f
             ahead = t + step
-            g = distance(solids, k, ox + ahead * dx, oy + ahead * dy, oz + ahead * dz)
+            g = distance(solid, ox + ahead * dx, oy + ahead * dy, oz + ahead * dz)
         if g <= 0.0:
-            return _close_in(solids, k, ox, oy, oz, dx, dy, dz, t, f, ahead, g)
+            return _close_in(solid, ox, oy, oz, dx, dy, dz, t, f, ahead, g)
         if g < _CLOSE:
             return ahead
         if ahead > leave:
@@ -214,14 +204,14 @@ def _root(solids, k, ox, oy, oz, dx, dy, dz, enter, leave):  # type: ignore[no-u
 
 
 @jit
-def _close_in(solids, k, ox, oy, oz, dx, dy, dz, a, fa, b, fb):  # type: ignore[no-untyped-def]
+def _close_in(solid, ox, oy, oz, dx, dy, dz, a, fa, b, fb):  # type: ignore[no-untyped-def]
     """Root between a (outside) and b (inside) by false position, Illinois variant."""
     side = 0
     for _ in range(60):
         if b - a < _CLOSE or fb == 0.0:
             break
         c = b - fb * (b - a) / (fb - fa)
-        f = distance(solids, k, ox + c * dx, oy + c * dy, oz + c * dz)
+        f = distance(solid, ox + c * dx, oy + c * dy, oz + c * dz)
         if abs(f) < 0.1 * _CLOSE:
             return c
         if f > 0.0:
@@ -238,17 +228,17 @@ def _close_in(solids, k, ox, oy, oz, dx, dy, dz, a, fa, b, fb):  # type: ignore[
 
 
 @jit
-def meet(solids, k, ox, oy, oz, dx, dy, dz, best):  # type: ignore[no-untyped-def]
-    """Distance to solid k along a unit ray in the world; infinity where it misses, or enters no nearer than `best`."""
-    px, py, pz = ox - solids.center[k, 0], oy - solids.center[k, 1], oz - solids.center[k, 2]
-    if passes(solids, k, px, py, pz, dx, dy, dz, 1e-9):
+def meet(solid, ox, oy, oz, dx, dy, dz, best):  # type: ignore[no-untyped-def]
+    """Distance to a solid along a unit ray in the world; infinity where it misses, or enters no nearer than `best`."""
+    px, py, pz = ox - solid.center[0], oy - solid.center[1], oz - solid.center[2]
+    if passes(solid, px, py, pz, dx, dy, dz, 1e-9):
         return math.inf
-    px, py, pz = to_object(solids, k, px, py, pz)
-    dx, dy, dz = to_object(solids, k, dx, dy, dz)
-    enter, leave = span(solids, k, px, py, pz, dx, dy, dz, 1e-9)
+    px, py, pz = to_object(solid, px, py, pz)
+    dx, dy, dz = to_object(solid, dx, dy, dz)
+    enter, leave = span(solid, px, py, pz, dx, dy, dz, 1e-9)
     if enter > leave or enter >= best:
         return math.inf
-    return _root(solids, k, px, py, pz, dx, dy, dz, enter, leave)
+    return _root(solid, px, py, pz, dx, dy, dz, enter, leave)
 
 
 @jit
@@ -259,12 +249,12 @@ def trace(solids, guess, ox, oy, oz, dx, dy, dz):  # type: ignore[no-untyped-def
     """
     best, found = math.inf, NOTHING
     if guess >= 0:
-        best = meet(solids, guess, ox, oy, oz, dx, dy, dz, best)
+        best = meet(solids[guess], ox, oy, oz, dx, dy, dz, best)
         if best < math.inf:
             found = guess
-    for k in range(len(solids.kind)):
+    for k in range(len(solids)):
         if k != guess:
-            t = meet(solids, k, ox, oy, oz, dx, dy, dz, best)
+            t = meet(solids[k], ox, oy, oz, dx, dy, dz, best)
             if t < best:
                 best, found = t, k
     return best, found

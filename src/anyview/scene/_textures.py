@@ -8,38 +8,28 @@ unrolled surface; both in scene units.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
 
+import numba
 import numpy as np
-
-from anyview.scene._sdf import jit
 
 CLOUDS, WOOD, CHECKER, BRICKS, STRIPES, TERRAZZO, PLANKS, MOSAIC, DOTS = range(9)
 FLAT_MAP, BOX_MAP, CYLINDER_MAP, SPHERE_MAP = range(4)
+
+jit = numba.njit(cache=True, nogil=True, error_model="numpy")  # a division by zero is infinite, not an error
 
 _LOW = 0xFFFFFFFF
 _EDGE = 0.005  # softness of edges between colours, scene units
 
 
-class Paints(NamedTuple):
-    """What K solids are painted with.
-
-    Attributes:
-        pattern, mapping: (K,) int64, constants above.
-        scale: (K,), size of the pattern's unit, scene units.
-        radius: (K,), of the cylinder or sphere that the pattern is unrolled from, scene units.
-        colors: (K, 4, 3), linear RGB.
-        seed: (K,) int64.
-        gloss: (K,), relative strength of highlights.
-    """
-
-    pattern: np.ndarray[Any, Any]
-    mapping: np.ndarray[Any, Any]
-    scale: np.ndarray[Any, Any]
-    radius: np.ndarray[Any, Any]
-    colors: np.ndarray[Any, Any]
-    seed: np.ndarray[Any, Any]
-    gloss: np.ndarray[Any, Any]
+PAINT = [
+    ("pattern", np.int64),  # constants above
+    ("mapping", np.int64),
+    ("scale", np.float64),  # size of the pattern's unit, scene units
+    ("radius", np.float64),  # of the cylinder or sphere that the pattern is unrolled from, scene units
+    ("colors", np.float64, (4, 3)),  # linear RGB
+    ("seed", np.int64),
+    ("gloss", np.float64),  # relative strength of highlights
+]
 
 
 @jit
@@ -124,8 +114,8 @@ def _column(u, shift, turns):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _pick(colors, k, i):  # type: ignore[no-untyped-def]
-    return colors[k, i, 0], colors[k, i, 1], colors[k, i, 2]
+def _pick(paint, i):  # type: ignore[no-untyped-def]
+    return paint.colors[i, 0], paint.colors[i, 1], paint.colors[i, 2]
 
 
 @jit
@@ -139,11 +129,11 @@ def _times(a, t):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _ramp(colors, k, t):  # type: ignore[no-untyped-def]
+def _ramp(paint, t):  # type: ignore[no-untyped-def]
     """Through the four colours, t from 0 to 1."""
     t = min(max(t, 0.0), 1.0) * 2.9999
     i = int(t)
-    return _mix(_pick(colors, k, i), _pick(colors, k, i + 1), _smooth(0.0, 1.0, t - i))
+    return _mix(_pick(paint, i), _pick(paint, i + 1), _smooth(0.0, 1.0, t - i))
 
 
 @jit
@@ -154,26 +144,26 @@ def _tile_edge(s, t, soft_s, soft_t):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _grain(colors, k, x, y, z, seed):  # type: ignore[no-untyped-def]
+def _grain(paint, x, y, z, seed):  # type: ignore[no-untyped-def]
     """Wood: rings about the z axis, wobbling, with fibres along it."""
     wobble = noise(3 * x, 3 * y, 0.8 * z, seed) - 0.5
     ring = math.sqrt(x * x + y * y) * 18.0 + 4.0 * wobble + 0.5 * z
     late = ring - math.floor(ring)
     late = _smooth(0.05, 0.8, late) * (1 - _smooth(0.85, 1.0, late))
     fibre = noise(60 * x, 60 * y, 5 * z, seed + 3)
-    return _ramp(colors, k, 0.3 + 0.4 * late + 0.6 * (fibre - 0.4))
+    return _ramp(paint, 0.3 + 0.4 * late + 0.6 * (fibre - 0.4))
 
 
 @jit
-def albedo(paints, k, x, y, z, nx, ny, nz, texture):  # type: ignore[no-untyped-def]
-    """Linear RGB reflectance of solid k at a point with a normal, both in its frame.
+def albedo(paint, x, y, z, nx, ny, nz, texture):  # type: ignore[no-untyped-def]
+    """Linear RGB reflectance of a solid at a point with a normal, both in its frame.
 
     `texture` is the share of the surface that is painted; the rest is of one colour, with a soft border between.
     """
-    colors, pattern, seed, s = paints.colors, paints.pattern[k], paints.seed[k], paints.scale[k]
+    pattern, seed, s = paint.pattern, paint.seed, paint.scale
     painted, plain = 1.0, (0.0, 0.0, 0.0)
     if texture < 1.0:  # two octaves of noise fill the range from 0.2 to 0.8
-        plain = _mix(_mix(_pick(colors, k, 0), _pick(colors, k, 1), 0.35), _pick(colors, k, 2), 0.2)
+        plain = _mix(_mix(_pick(paint, 0), _pick(paint, 1), 0.35), _pick(paint, 2), 0.2)
         field = 0.2 + 0.6 * texture
         painted = 1 - _smooth(field - 0.03, field + 0.03, fbm(1.7 * x, 1.7 * y, 1.7 * z, 2, seed + 40))
         if texture <= 0.0 or painted <= 0.0:
@@ -181,57 +171,58 @@ def albedo(paints, k, x, y, z, nx, ny, nz, texture):  # type: ignore[no-untyped-
     if pattern == CLOUDS:
         warp = fbm(2.5 * x / s, 2.5 * y / s, 2.5 * z / s, 2, seed)
         t = fbm(4 * x / s + 3 * warp, 4 * y / s, 4 * z / s - 3 * warp, 4, seed + 5)
-        color = _ramp(colors, k, 1.9 * (t - 0.5) + 0.5)
+        color = _ramp(paint, 1.9 * (t - 0.5) + 0.5)
     elif pattern == WOOD:
-        color = _grain(colors, k, x / s + 0.35, z / s + 0.2, y / s, seed)
+        color = _grain(paint, x / s + 0.35, z / s + 0.2, y / s, seed)
     elif pattern == TERRAZZO:
-        color = _terrazzo(colors, k, x / s, y / s, z / s, _EDGE / s, seed)
+        color = _terrazzo(paint, x / s, y / s, z / s, _EDGE / s, seed)
     else:
-        u, v, turns = _unroll(paints.mapping[k], s, paints.radius[k], x, y, z, nx, ny, nz)
-        color = _tiled(pattern, colors, k, u, v, s, turns, x, y, z, seed)
+        u, v, turns = _unroll(paint.mapping, s, paint.radius, x, y, z, nx, ny, nz)
+        color = _tiled(paint, u, v, turns, x, y, z)
     fine = fbm(22 * x, 22 * y, 22 * z, 3, seed + 20)
     return _mix(plain, _times(color, 0.62 + 0.76 * fine), painted)
 
 
 @jit
-def _tiled(pattern, colors, k, u, v, s, turns, x, y, z, seed):  # type: ignore[no-untyped-def]
+def _tiled(paint, u, v, turns, x, y, z):  # type: ignore[no-untyped-def]
     """The patterns that live on the unrolled surface."""
+    pattern, seed, s = paint.pattern, paint.seed, paint.scale
     soft = _EDGE / s
     cloud = fbm(8 * x, 8 * y, 8 * z, 3, seed + 2)
     if pattern == CHECKER:
         wave = math.sin(math.pi * u / s) * math.sin(math.pi * v / s)
-        color = _mix(_pick(colors, k, 0), _pick(colors, k, 1), _smooth(-2 * soft, 2 * soft, wave))
+        color = _mix(_pick(paint, 0), _pick(paint, 1), _smooth(-2 * soft, 2 * soft, wave))
         aged = 0.5 * _smooth(0.52, 0.8, cloud)
-        return _mix(color, _pick(colors, k, 3), aged)
+        return _mix(color, _pick(paint, 3), aged)
     if pattern == BRICKS:
         row = math.floor(2 * v / s)
         column, across = _column(u / s, 0.5 * (row % 2), turns)
         joint = _tile_edge(across, 2 * v / s - row, 0.4 * soft + 0.012, 0.8 * soft + 0.024)
         tone = 0.7 * _hash(column, int(row), 5, seed) + 0.6 * (cloud - 0.4)
-        return _mix(_pick(colors, k, 3), _ramp(colors, k, tone), joint)
+        return _mix(_pick(paint, 3), _ramp(paint, tone), joint)
     if pattern == PLANKS:
         row = math.floor(v / s)
         across = v / s - row
         column, along = _column(u / (5 * s), 4 * _hash(int(row), 3, 9, seed), 0)
         tone = _hash(column, int(row), 1, seed)
         joint = _tile_edge(along, across, 0.1 * soft + 0.002, 0.5 * soft + 0.01)
-        color = _grain(colors, k, 0.5 * across * s + 3 * tone, 0.3 + 2 * z + 0.4 * tone, 0.6 * u + 9 * tone, seed)
+        color = _grain(paint, 0.5 * across * s + 3 * tone, 0.3 + 2 * z + 0.4 * tone, 0.6 * u + 9 * tone, seed)
         return _times(color, (0.72 + 0.5 * tone) * (0.35 + 0.65 * joint))
     if pattern == MOSAIC:
-        return _mosaic(colors, k, u / s, v / s, turns, soft, seed)
+        return _mosaic(paint, u / s, v / s, turns, soft, seed)
     if pattern == DOTS:
         row = math.floor(v / s)
         column, across = _column(u / s, 0.5 * (row % 2), turns)
         da, db = across - 0.5, v / s - row - 0.5
         inside = 1 - _smooth(0.3 - soft, 0.3 + soft, math.sqrt(da * da + db * db))
-        color = _pick(colors, k, 1 + int(_hash(column, int(row), 7, seed) * 2.999))
-        return _times(_mix(_pick(colors, k, 0), color, inside), 0.7 + 0.6 * cloud)
+        color = _pick(paint, 1 + int(_hash(column, int(row), 7, seed) * 2.999))
+        return _times(_mix(_pick(paint, 0), color, inside), 0.7 + 0.6 * cloud)
     # STRIPES, of random colours, wavy; neighbours differ
     b = v / s + 0.35 * (fbm(3 * x, 3 * y, 3 * z, 2, seed + 6) - 0.5)
     band = math.floor(b)
     here, there = _stripe(int(band), seed), _stripe(int(band) + 1, seed)
     thread = 0.8 + 0.4 * noise(40 * x, 40 * y, 110 * z, seed + 8)
-    color = _mix(_pick(colors, k, here), _pick(colors, k, there), _smooth(1 - 2 * soft, 1.0, b - band))
+    color = _mix(_pick(paint, here), _pick(paint, there), _smooth(1 - 2 * soft, 1.0, b - band))
     return _times(color, thread)
 
 
@@ -242,9 +233,9 @@ def _stripe(band, seed):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _terrazzo(colors, k, x, y, z, soft, seed):  # type: ignore[no-untyped-def]
+def _terrazzo(paint, x, y, z, soft, seed):  # type: ignore[no-untyped-def]
     """Chips of three colours and three sizes in a ground of the first colour; a chip stays inside its cell."""
-    color = _pick(colors, k, 0)
+    color = _pick(paint, 0)
     for layer in range(3):
         # Each layer is finer than the last and turned, so that no rows of cells show.
         x, y, z, soft = 1.05 * x + 0.9 * y + 0.4, 1.05 * y - 0.9 * x + 0.3 * z, 1.35 * z - 0.3 * y + 5.3, 1.4 * soft
@@ -259,13 +250,13 @@ def _terrazzo(colors, k, x, y, z, soft, seed):  # type: ignore[no-untyped-def]
         # Between a ball and an octahedron: chips with flat sides.
         reach = 0.5 * math.sqrt(cx * cx + cy * cy + cz * cz) + 0.36 * (abs(cx) + abs(cy) + abs(cz))
         inside = 1 - _smooth(-soft, soft, reach - (0.9 + rough) * size)
-        chip = _times(_pick(colors, k, 1 + int(h * 7919 % 3)), 0.75 + 0.5 * _hash(i, j, m, first + 4))
+        chip = _times(_pick(paint, 1 + int(h * 7919 % 3)), 0.75 + 0.5 * _hash(i, j, m, first + 4))
         color = _mix(color, chip, inside)
     return color
 
 
 @jit
-def _mosaic(colors, k, u, v, turns, soft, seed):  # type: ignore[no-untyped-def]
+def _mosaic(paint, u, v, turns, soft, seed):  # type: ignore[no-untyped-def]
     """Voronoi tiles with joints."""
     i, j = math.floor(u), math.floor(v)
     first, second, tile = 9.0, 9.0, 0.0
@@ -280,4 +271,4 @@ def _mosaic(colors, k, u, v, turns, soft, seed):  # type: ignore[no-untyped-def]
             elif d < second:
                 second = d
     joint = _smooth(0.04, 0.06 + 2 * soft, second - first)
-    return _mix(_times(_pick(colors, k, 3), 0.5), _ramp(colors, k, tile), joint)
+    return _mix(_times(_pick(paint, 3), 0.5), _ramp(paint, tile), joint)

@@ -184,16 +184,17 @@ def _check(
 
 def _render_view(stage: Stage, camera: Camera, pose: Pose) -> tuple[Float64[np.ndarray, "H W 4"], Truth]:
     """Linear RGB of the covered part with the covered share, and the truth."""
-    from anyview.scene._rendering import render
+    from anyview.scene._rendering import PIXEL, VIEW, render
 
-    shape = (camera.height, camera.width)
-    depth, solid = np.empty(shape), np.empty(shape, np.int64)
-    normals, linear = np.empty((*shape, 3)), np.empty((*shape, 4))
-    intrinsics = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
-    pose = np.array(pose)  # a writable copy: compiled code is compiled once for it
-    render(stage.solids, stage.paints, stage.light, intrinsics, pose, depth, solid, normals, linear)
-    instance = np.where(solid >= 0, stage.instances[solid], 0).astype(np.int32)
-    return linear, Truth(depth.astype(np.float32), normals.astype(np.float32), instance)
+    view = np.array(
+        [((camera.fx, camera.fy), (camera.cx, camera.cy), pose[:3, :3], pose[:3, 3])],
+        VIEW,
+    )[0]
+    pixels = np.zeros((camera.height, camera.width), PIXEL)
+    render(stage.solids, stage.light, view, pixels)
+    instance = np.where(pixels["solid"] >= 0, stage.instances[pixels["solid"]], 0).astype(np.int32)
+    truth = Truth(pixels["depth"].astype(np.float32), pixels["normal"].astype(np.float32), instance)
+    return np.concatenate([pixels["color"], pixels["alpha"][:, :, None]], axis=2), truth
 
 
 def _develop(
