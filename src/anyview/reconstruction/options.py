@@ -59,9 +59,9 @@ class DenseOptions:
     """How many times images are halved for the global search."""
     search_iterations: int = 4
     """Checkerboard iterations of the global search at the coarsest scale."""
-    iterations: int = 2
+    iterations: int = 1
     """Checkerboard iterations of each finer pass."""
-    refinements: int = 3
+    refinements: int = 1
     """Perturbed planes tried per pixel and iteration."""
     geometric_weight: float = 0.2
     """Cost per pixel of forward-backward error in the geometric passes."""

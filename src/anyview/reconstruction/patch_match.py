@@ -171,7 +171,7 @@ def match_view(
     shapes = ((8, len(sources)), (8, len(sources)), (len(sources),), (8,), (8,), (8,))
     scratch = kernels.Scratch(*(np.zeros(shape, np.float32) for shape in shapes))
     compared = 0
-    if before is None or plan.joint or before.scale != plan.scale:
+    if before is None:
         compared += kernels.start(ref, src, window, state, scratch, most, seed)
     geometric = np.float32(plan.geometric)
     for iteration in range(plan.joint + plan.light):
@@ -182,16 +182,19 @@ def match_view(
                 plan.refinements, np.float32(plan.span * 0.5 ** max(0, iteration - plan.joint)), geometric, most,
                 seed + 1 + iteration,
             )  # fmt: skip
-    return Planes(plan.scale, *state), compared
+    return Planes(plan.scale, state.rho, state.gx, state.gy, state.cost, state.views), compared
 
 
 def _initial_state(
     reference: StereoView, grey: Float32[np.ndarray, "h w"], scale: int, before: Planes | None
 ) -> kernels.State:
     if before is None:
-        zeros = [np.zeros(grey.shape, np.float32) for _ in range(3)]
-        return kernels.State(*zeros, np.full(grey.shape, 2, np.float32), np.zeros(grey.shape, np.uint32))
-    state = kernels.State(*(a.copy() for a in (before.rho, before.gx, before.gy, before.cost, before.views)))
+        rho, gx, gy = np.zeros((3, *grey.shape), np.float32)
+        return kernels.State(rho, gx, gy, np.full(grey.shape, 2, np.float32), np.zeros(grey.shape, np.uint32))
+    b = before
+    state = kernels.State(b.rho.copy(), b.gx.copy(), b.gy.copy(), b.cost.copy(), b.views.copy())
     for k in range(before.scale - 1, scale - 1, -1):
-        state = kernels.State(*refine_planes(at_scale(reference.grey, k), at_scale(reference.grey, k + 1), *state))
+        finer, coarser = at_scale(reference.grey, k), at_scale(reference.grey, k + 1)
+        rho, gx, gy, cost, views = refine_planes(finer, coarser, state.rho, state.gx, state.gy, state.cost, state.views)
+        state = kernels.State(rho, gx, gy, cost, views)
     return state

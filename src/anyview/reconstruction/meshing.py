@@ -1,0 +1,168 @@
+"""The dense cloud to a surface: screened Poisson (Kazhdan and Hoppe 2013, through pycolmap), cut back to what was seen.
+
+Poisson closes every hole; faces far from any point are its invention and are cut away, and so are small islands.
+Letters: N points, M vertices, F faces. World frame, scene units.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+import trimesh
+from jaxtyping import Bool, Float64, Int, UInt8
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
+
+from anyview.errors import FormatError, OptionError
+from anyview.formats.ply import Ply, read_ply, write_ply
+from anyview.progress import SILENT, Progress
+from anyview.reconstruction.options import MeshOptions
+from anyview.workspace import Workspace, atomic_write, digest_file
+
+_VERSION = 1  # part of the key: raise it when the same cloud gives another mesh
+_FEWEST_POINTS = 100
+_DEEPEST = 11  # octree levels: beyond, memory and time grow faster than detail
+_NEIGHBOURS = 4  # points that colour a vertex
+_ISLAND = 0.002  # components with a smaller share of the faces are dropped
+
+
+@dataclass(frozen=True)
+class MeshResult:
+    """Size of the mesh."""
+
+    vertices: int
+    faces: int
+
+
+def mesh(workspace: Workspace, options: MeshOptions, progress: Progress = SILENT) -> MeshResult:
+    """Write `WORK/mesh.ply` and `WORK/mesh.glb` (y up, as glTF wants it) from `WORK/fused.ply`.
+
+    Raises:
+        FormatError: the cloud is missing, damaged or too small.
+        OptionError: an option has a value that cannot work.
+    """
+    if not 0 <= options.simplify <= 1 or options.trim < 0 or not 0 <= options.depth <= 14:
+        raise OptionError("mesh option out of range", expected="depth 0..14, trim >= 0, simplify 0..1", actual=options)
+    glb = workspace.root / "mesh.glb"
+    task = workspace.task("mesh", (_VERSION, options, digest_file(workspace.fused)))
+    record = task.record()
+    if record is None:
+        cloud = read_ply(workspace.fused)
+        if len(cloud.xyz) < _FEWEST_POINTS:
+            raise FormatError(
+                "too few points for a mesh", where=workspace.fused,
+                expected=f"{_FEWEST_POINTS} or more", actual=len(cloud.xyz),
+            )  # fmt: skip
+        with progress.stage("mesh", 4) as advance:
+            spacing = point_spacing(cloud.xyz)
+            vertices, faces = _poisson(workspace, options.depth or octree_depth(cloud.xyz, spacing))
+            advance()
+            tree = KDTree(cloud.xyz)
+            found = tree.query(vertices, k=min(_NEIGHBOURS, len(cloud.xyz)), workers=-1)
+            distance, nearest = np.asarray(found[0]), np.asarray(found[1])
+            keep = np.ones(len(faces), bool)
+            if options.trim:
+                keep = (distance[faces, 0] <= options.trim * spacing).all(1)
+            keep &= large_components(faces, keep, len(vertices))
+            colors = np.full((len(vertices), 3), 180, np.uint8)
+            if cloud.rgb is not None:
+                colors = np.rint(cloud.rgb[nearest].mean(1)).astype(np.uint8)
+            vertices, faces, colors = compact(vertices, faces[keep], colors)
+            advance()
+            if 0 < options.simplify < 1 and len(faces):
+                vertices, faces, colors = _simplify(vertices, faces, colors, options.simplify)
+            advance()
+            surface = trimesh.Trimesh(vertices, faces, vertex_colors=colors, process=False)
+            normals = np.asarray(surface.vertex_normals, np.float32)
+            with atomic_write(workspace.mesh) as temporary:
+                write_ply(temporary, vertices.astype(np.float32), normals=normals, rgb=colors, faces=faces)
+            with atomic_write(glb) as temporary:
+                up = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])
+                temporary.write_bytes(trimesh.exchange.gltf.export_glb(trimesh.Scene(surface.apply_transform(up))))
+            advance()
+        record = task.done([workspace.mesh, glb], vertices=len(vertices), faces=len(faces))
+    return MeshResult(int(record["notes"]["vertices"]), int(record["notes"]["faces"]))
+
+
+def point_spacing(points: Float64[np.ndarray, "N 3"]) -> float:
+    """Median distance to the sixth nearest other point, over the square root of two: robust to doubled points."""
+    sample = points[:: max(1, len(points) // 20000)]
+    distance = np.asarray(KDTree(points).query(sample, k=min(7, len(points)), workers=-1)[0])[:, -1]
+    return max(float(np.median(distance)) / np.sqrt(2), 1e-12)
+
+
+def octree_depth(points: Float64[np.ndarray, "N 3"], spacing: float) -> int:
+    """The depth at which a cell is about as large as the spacing, over the cloud without its outermost 0.1 %."""
+    low, high = np.percentile(points, [0.1, 99.9], axis=0)
+    return int(np.clip(np.ceil(np.log2(1.1 * float((high - low).max()) / spacing)), 5, _DEEPEST))
+
+
+def large_components(
+    faces: Int[np.ndarray, "F 3"], keep: Bool[np.ndarray, " F"], vertices: int
+) -> Bool[np.ndarray, " F"]:
+    """Which faces belong to a connected component with a fair share of the kept faces."""
+    kept = faces[keep]
+    ones = np.ones(2 * len(kept), np.uint8)
+    ends = np.concatenate([kept[:, :2], kept[:, 1:]])
+    label = connected_components(coo_array((ones, (ends[:, 0], ends[:, 1])), (vertices, vertices)), False)[1]
+    size = np.bincount(label[kept[:, 0]], minlength=int(label.max(initial=0)) + 1)
+    large: Bool[np.ndarray, " F"] = size[label[faces[:, 0]]] >= max(1.0, _ISLAND * len(kept))
+    return large
+
+
+def compact(
+    vertices: Float64[np.ndarray, "M 3"], faces: Int[np.ndarray, "F 3"], colors: UInt8[np.ndarray, "M 3"]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same without vertices that no face uses."""
+    used = np.zeros(len(vertices), bool)
+    used[faces] = True
+    number = np.cumsum(used) - 1
+    return vertices[used], number[faces].astype(np.int32), colors[used]
+
+
+def _poisson(workspace: Workspace, depth: int) -> tuple[Float64[np.ndarray, "M 3"], Int[np.ndarray, "F 3"]]:
+    # one thread: with more, the order of its sums, and so the bytes, change from run to run
+    options = pycolmap.PoissonMeshingOptions(depth=depth, trim=0, num_threads=1)
+    raw = workspace.root / ".anyview" / "poisson.ply"
+    try:
+        with _quiet():
+            pycolmap.poisson_meshing(workspace.fused, raw, options)
+        surface: Ply = read_ply(raw)
+    finally:
+        raw.unlink(missing_ok=True)
+    if surface.faces is None or not len(surface.faces):
+        raise FormatError("no surface comes out of this cloud", where=workspace.fused, hint="are its normals right?")
+    return surface.xyz.astype(np.float64), np.asarray(surface.faces, np.int64)
+
+
+def _simplify(
+    vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray, share: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    import fast_simplification
+
+    points, triangles = fast_simplification.simplify(vertices.astype(np.float32), faces, target_reduction=1 - share)
+    nearest = KDTree(vertices).query(points, workers=-1)[1]
+    return np.asarray(points, np.float64), np.asarray(triangles, np.int32), colors[nearest]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Native code writes to the terminal past Python: its streams go nowhere for a while."""
+    saved = [os.dup(1), os.dup(2)]
+    nowhere = os.open(Path(os.devnull), os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        for number, stream in zip((1, 2), saved, strict=True):
+            os.dup2(stream, number)
+            os.close(stream)
+        os.close(nowhere)
