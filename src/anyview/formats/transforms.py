@@ -1,7 +1,7 @@
 """`transforms*.json`: the pose files of NeRF-synthetic (Blender), instant-ngp and nerfstudio.
 
-One JSON object: values that all frames share, and `frames`, each with `file_path`, `transform_matrix` (world_from_cam in
-OpenGL's axes) and, if it likes, its own values. Nothing is interpreted here but the syntax.
+One JSON object: values that all frames share, and `frames`, each with `file_path`, `transform_matrix` (world_from_cam
+in OpenGL's axes) and, if it likes, its own values. Nothing is interpreted here but the syntax.
 """
 
 from __future__ import annotations

@@ -218,7 +218,7 @@ def matching_cost(ref, src, window, total, x, y, j, rho, gx, gy):
 
 @njit(**_OPTIONS)
 def geometric_error(src, x, y, j, rho):
-    """Forward-backward distance, pixels: the pixel goes to source j and comes back by that view's own depth; 3 at most."""
+    """Forward-backward distance, pixels, 3 at most: to source j, and back by that view's own depth."""
     a = src.forward
     o = 12 * j
     px, py = f4(x) + f4(0.5), f4(y) + f4(0.5)
@@ -402,7 +402,7 @@ def neighbour_votes(state, mask, x, y, j):
 
 @njit(**_OPTIONS)
 def perturbed(ref, rho, gx, gy, size, key):
-    """The plane shifted and tilted at random: at most `size` pixels of displacement, at the centre and five pixels off."""
+    """The plane shifted and tilted at random, by at most `size` pixels of displacement each."""
     unit = f4(2) * size * ref.rho_step
     return (
         rho + (uniform(key, 1) - f4(0.5)) * unit,

@@ -117,7 +117,7 @@ def preset(quality: Quality) -> ReconstructionOptions:
     """The options that a quality stands for."""
     options = ReconstructionOptions()
     if quality == "low":
-        return replace(options, dense=replace(options.dense, max_image_size=800))
+        return replace(options, dense=replace(options.dense, max_image_size=800, views_per_pixel=3))
     if quality == "high":
-        return replace(options, dense=replace(options.dense, max_image_size=3200))
+        return replace(options, dense=replace(options.dense, max_image_size=3200, iterations=2, refinements=3))
     return options

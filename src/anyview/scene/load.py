@@ -159,6 +159,8 @@ def camera_from_values(values: Mapping[str, Any], size: tuple[int, int], where: 
     cx, cy = number.get("cx", width / 2), number.get("cy", height / 2)
     k1, k2, k3, k4, p1, p2 = (number.get(k, 0.0) for k in ("k1", "k2", "k3", "k4", "p1", "p2"))
     name = str(values.get("camera_model", "OPENCV"))
+    model: str
+    params: tuple[float, ...]
     if name in _FISHEYE or values.get("is_fisheye"):
         model, params = "OPENCV_FISHEYE", (fx, fy, cx, cy, k1, k2, k3, k4)
     elif name in ("SIMPLE_PINHOLE", "PINHOLE", "OPENCV", "SIMPLE_RADIAL", "RADIAL", "FULL_OPENCV", "perspective"):

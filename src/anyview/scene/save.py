@@ -103,7 +103,7 @@ def read_scene_json(path: Path) -> Scene:
             views.append(
                 View(
                     entry["name"],
-                    Camera(camera["model"], *camera["size"], tuple(camera["params"])),
+                    Camera(camera["model"], camera["size"][0], camera["size"][1], tuple(camera["params"])),
                     np.array(entry["world_from_cam"], np.float64),
                     FilePixels(image, None if mask is None else Path(mask)),
                     entry["split"],
