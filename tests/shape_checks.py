@@ -10,16 +10,21 @@ from collections.abc import Callable
 from typing import Any
 
 import jaxtyping._import_hook as hook
-from beartype import BeartypeConf, beartype
+import numpy as np
+from beartype import BeartypeConf, FrozenDict, beartype
 from beartype.roar import BeartypeDecorHintNonpepNumpyException, BeartypeDecorHintPep673Exception
 
 _COMPILERS = {"njit", "jit", "vectorize", "guvectorize", "stencil", "intrinsic", "overload"}
 
 
+# An int is welcome where a float is asked for (as PEP 484 has it), and numpy's numbers where Python's are.
+_NUMBERS = FrozenDict({int: int | np.integer, float: float | int | np.floating | np.integer})
+
+
 def check(function: Callable[..., Any]) -> Any:
-    """Beartype, with an int welcome where a float is asked for (as PEP 484 has it)."""
+    """Beartype with our rules for numbers."""
     try:
-        return beartype(function, conf=BeartypeConf(is_pep484_tower=True))
+        return beartype(function, conf=BeartypeConf(hint_overrides=_NUMBERS))
     except (BeartypeDecorHintNonpepNumpyException, BeartypeDecorHintPep673Exception):
         return function  # `np.ndarray[Any, Any]` and `Self` outside its class: beartype knows neither
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -181,3 +182,17 @@ def test_users_files_are_not_swept(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     with hold(workspace):
         assert all((tmp_path / name).exists() for name in names)
+
+
+def test_a_full_disk_is_told_whatever_the_library_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(error: Exception) -> None:
+        with hold(Workspace(tmp_path)):
+            raise error
+
+    with pytest.raises(RuntimeError, match="no factory"):
+        fail(RuntimeError("no factory"))
+    with pytest.raises(WorkspaceError, match=r"disk is full in .*/a\.bin"):
+        fail(OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "a.bin")))
+    monkeypatch.setattr("anyview.workspace.lock.disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(WorkspaceError, match=r"disk is full in .*found no factory"):
+        fail(RuntimeError("no factory\nin line 3"))

@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from collections.abc import Sequence
 
 from anyview.errors import AnyviewError
-
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def entry() -> None:
@@ -29,12 +26,6 @@ def main(arguments: Sequence[str]) -> int:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 2
     except AnyviewError as error:
         return _refuse(str(error))
-    except OSError as error:
-        if error.errno not in _DISK:
-            raise
-        return _refuse(
-            f"{error.strerror} in {error.filename or 'the output folder'}; free space or choose another folder"
-        )
     except KeyboardInterrupt:
         print("\nanyview: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
