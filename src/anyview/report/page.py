@@ -26,6 +26,7 @@ from anyview.workspace import Workspace, atomic_write
 # The browser itself is told to load nothing from anywhere.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _STEPS = 5
+_BARE_NAMES = {"", "scene", "data", "images", "sparse"}  # of scenes' folders: the workspace's says more
 _SIDE_SIZE = (720, 540)
 
 
@@ -135,7 +136,9 @@ def _cameras(material: Material, summary: Mapping[str, Any]) -> Html:
 def _header(material: Material, summary: Mapping[str, Any]) -> Html:
     scene = summary.get("scene")
     folder = scene.get("folder") if isinstance(scene, Mapping) else None
-    name = Path(str(folder)).name if folder else material.name
+    name = Path(str(folder)).name if folder else ""
+    if name in _BARE_NAMES:
+        name = material.name
     return tag(
         "header",
         tag("p", "anyview", class_="mark"),

@@ -19,6 +19,16 @@ from anyview.scene.scene import Scene
 
 _TURBO = "linear-gradient(90deg,#900c00,#f1731d,#dfdf37,#63fe63,#2bb9f0,#4659d8,#30123b)"
 _ERROR = "linear-gradient(90deg,rgb(49,54,149),rgb(69,160,190),rgb(120,198,121),rgb(254,224,96),rgb(215,48,39))"
+_SPARSE = {
+    "points": "Sparse points",
+    "pairs": "Matched pairs",
+    "moved_mean": "Cameras moved, mean",
+    "moved_max": "Cameras moved, most",
+    "turned_mean": "Cameras turned, mean",
+    "turned_max": "Cameras turned, most",
+}
+_UNITS = {"mean_reprojection_error": " px", "turned_mean": "°", "turned_max": "°"}
+_MOVES = ("moved_", "turned_")
 _STAGES = {"sparse": "Sparse points", "dense": "Depth maps", "fuse": "Fusion", "mesh": "Mesh"}
 
 
@@ -106,12 +116,11 @@ def scene_facts(scene: Scene, summary: Mapping[str, Any]) -> list[tuple[str, str
         ("Format", scene.format),
     ]
     for name, number in _dict(summary, "sparse").items():
-        if not _number(number) or name == "seconds":
+        # Cameras that were held fixed have moved by nothing: that is no fact worth a line.
+        if not _number(number) or (number == 0 and name.startswith(_MOVES)):
             continue
         text = words.count(number) if float(number).is_integer() else f"{number:.3f}"
-        rows.append(
-            ("Sparse points" if name == "points" else words.title(name), text + (" px" if "error" in name else ""))
-        )
+        rows.append((_SPARSE.get(name, words.title(name)), text + _UNITS.get(name, "")))
     return rows
 
 
@@ -250,7 +259,7 @@ def stages(summary: Mapping[str, Any]) -> Html:
 def notes(summary: Mapping[str, Any], missing: Sequence[str]) -> Html:
     """What the run wants to be known, and what the page lacks."""
     warnings = [str(w) for w in _list(summary, "warnings")]
-    plain = [str(n) for n in _list(summary, "notes")] + list(missing)
+    plain = [str(n) for n in (*_list(summary, "notes"), _dict(summary, "sparse").get("note")) if n] + list(missing)
     if not warnings and not plain:
         return EMPTY
     items = [tag("li", w) for w in warnings] + [tag("li", n, class_="plain") for n in plain]
