@@ -99,7 +99,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "pose not a number": (matrix(2, lambda m: m[1].__setitem__(3, float("nan"))), ["pose is not finite", "r_2"]),
     "pose of the wrong shape": (
         matrix(2, lambda m: [row.pop() for row in m]),
-        ["pose has the wrong shape", "frame 2", "expected 4x4"],
+        ["wrong shape", "frame 2", "expected 4x4"],
     ),
     "names twice": (frame(1, lambda f: f.__setitem__("file_path", "./train/r_0")), ["same name", "r_0"]),
     "a single view": (

@@ -16,7 +16,7 @@ from anyview.reconstruction.options import Quality, ReconstructionOptions, prese
 from anyview.reconstruction.prepare import prepare_scene
 from anyview.reconstruction.summary import STAGES, Stage, read_summary, saved_options, timed, update_summary
 from anyview.scene.load import load_scene
-from anyview.scene.save import read_scene_json
+from anyview.scene.snapshot import read_scene_json
 from anyview.scene.scene import Scene
 from anyview.workspace import Workspace
 from anyview.workspace.lock import hold
@@ -191,7 +191,7 @@ def _mesh(workspace: Workspace, options: ReconstructionOptions, progress: Progre
 
 def _facts(result: Any) -> dict[str, Any]:
     """The numbers among a result's fields."""
-    return {name: value for name, value in asdict(result).items() if isinstance(value, int | float | str)}
+    return {name: value for name, value in vars(result).items() if isinstance(value, int | float | str)}
 
 
 _RUN: dict[Stage, Callable[[Workspace, ReconstructionOptions, Progress], None]] = {
