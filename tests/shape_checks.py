@@ -41,4 +41,4 @@ def _is_compiler(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
         node = node.func
     name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-    return name in _COMPILERS
+    return name.strip("_") in _COMPILERS

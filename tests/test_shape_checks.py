@@ -31,7 +31,7 @@ def _half(x: float) -> float:
     return x / 2
 
 
-@pytest.mark.parametrize("decorator", ["njit", "njit(cache=True)", "numba.njit(parallel=True)", "cuda.jit"])
+@pytest.mark.parametrize("decorator", ["njit", "_njit", "njit(cache=True)", "numba.njit(parallel=True)", "cuda.jit"])
 def test_compiled_functions_are_left_alone(decorator: str) -> None:
     assert _is_compiler(ast.parse(decorator, mode="eval").body)
 

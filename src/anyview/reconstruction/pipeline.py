@@ -16,8 +16,8 @@ from anyview.reconstruction.options import Quality, ReconstructionOptions, prese
 from anyview.reconstruction.prepare import prepare_scene
 from anyview.reconstruction.summary import STAGES, Stage, read_summary, saved_options, timed, update_summary
 from anyview.scene.load import load_scene
-from anyview.scene.snapshot import read_scene_json
 from anyview.scene.scene import Scene
+from anyview.scene.snapshot import read_scene_json
 from anyview.workspace import Workspace
 from anyview.workspace.lock import hold
 
