@@ -40,12 +40,12 @@ class MatchRules:
         max_scale_change: largest factor between the scales seen and those that the depths foretell.
     """
 
-    band: float = 1.5
+    band: float = 1.0
     band_per_scale: float = 0.25
     max_distance: float = 0.7
     ratio: float = 0.85
     apart: float = 1.0
-    max_scale_change: float = 1.7
+    max_scale_change: float = 1.4
 
     def as_array(self) -> Float64[np.ndarray, "6"]:
         """The numbers as the kernels take them; the distance squared, in units of bytes squared."""

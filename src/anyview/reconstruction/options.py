@@ -25,7 +25,7 @@ class SparseOptions:
     """Which pairs are matched: those whose known cameras see common space, or all."""
     partners: int = 16
     """Views that each view chooses to be matched with (`geometry`)."""
-    epipolar_band: float = 1.5
+    epipolar_band: float = 1.0
     """Largest distance of a match from its epipolar line, pixels; large keypoints are granted more."""
     ratio: float = 0.85
     """Largest share of the second best descriptor distance that the best may have, along the epipolar line."""
@@ -73,17 +73,17 @@ class DenseOptions:
 class FusionOptions:
     """Depth maps to one cloud."""
 
-    min_views: int = 3
+    min_views: int = 2
     """Views, the point's own included, that must agree on a point."""
-    max_reprojection_error: float = 1.5
+    max_reprojection_error: float = 2.0
     """Largest forward-backward distance of agreeing pixels, pixels."""
     max_depth_error: float = 0.01
     """Largest relative difference of depth."""
-    max_normal_error: float = 20.0
+    max_normal_error: float = 40.0
     """Largest angle between normals, degrees."""
     max_spread: float = 3.0
     """Estimates of a point's depth further than this from their median are left out, pixel footprints."""
-    min_consensus: float = 0.35
+    min_consensus: float = 0.4
     """How well the agreeing views must agree in position and normal, 0 (whatever they say) to 1 (identical)."""
     max_memory_gib: float = 1.0
     """Ceiling for the maps held in memory at a time, whatever the number of views."""

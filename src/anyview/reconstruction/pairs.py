@@ -76,9 +76,10 @@ def _worth(views: Sequence[View], samples: Points) -> Float64[np.ndarray, "V V"]
     cosine = (flat @ flat.T) / np.maximum(shared, 1)
     angle = np.degrees(np.arccos(cosine.clip(-1, 1)))
     bell = np.exp(-0.5 * (angle / _WIDE_BASE) ** 2) * (angle**2 + 1e-3) / (angle**2 + _SHORT_BASE**2)
-    worth: Float64[np.ndarray, "V V"] = np.where(angle < _WIDEST, overlap * bell, 0.0)
+    worth = np.where(angle < _WIDEST, overlap * bell, 0.0)
     np.fill_diagonal(worth, 0)
-    return np.minimum(worth, worth.T)
+    worth = np.minimum(worth, worth.T)  # exactly symmetric
+    return worth
 
 
 def _connect(chosen: Bool[np.ndarray, "V V"], worth: Float64[np.ndarray, "V V"]) -> None:
