@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int, UInt8, UInt32
 
+from anyview.errors import FormatError
+
 _RECORD = np.dtype(
     [(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")] + [(name, "u1") for name in ("red", "green", "blue")]
 )
@@ -24,7 +26,7 @@ class PlyCloudWriter:
 
     def __init__(self, path: str | Path) -> None:
         self.count = 0
-        self._stream = Path(path).open("wb")
+        self._stream = Path(path).open("wb")  # noqa: SIM115 - closed by __exit__
         self._stream.write(_header(0))
 
     def __enter__(self) -> PlyCloudWriter:
@@ -55,7 +57,7 @@ class VisibilityWriter:
 
     def __init__(self, path: str | Path) -> None:
         self._count = 0
-        self._stream = Path(path).open("wb")
+        self._stream = Path(path).open("wb")  # noqa: SIM115 - closed by __exit__
         self._stream.write(np.uint64(0).tobytes())
 
     def __enter__(self) -> VisibilityWriter:
@@ -88,8 +90,6 @@ def read_visibility(path: str | Path) -> list[UInt32[np.ndarray, " K"]]:
     Raises:
         FormatError: missing, or cut short.
     """
-    from anyview.errors import FormatError
-
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -101,7 +101,9 @@ def read_visibility(path: str | Path) -> list[UInt32[np.ndarray, " K"]]:
         out.append(rows[at + 1 : at + 1 + count])
         at += 1 + count
     if len(out) != points or at != len(rows):
-        raise FormatError("visibility is cut short or damaged", where=path, expected=f"{points} points", actual=len(out))
+        raise FormatError(
+            "visibility is cut short or damaged", where=path, expected=f"{points} points", actual=len(out)
+        )
     return out
 
 

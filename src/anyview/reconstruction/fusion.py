@@ -46,7 +46,7 @@ class FusionResult:
 
 
 def fuse(workspace: Workspace, scene: Scene, options: FusionOptions, progress: Progress = SILENT) -> FusionResult:
-    """Write `fused.ply` (world frame: x y z nx ny nz red green blue) and `fused.ply.vis` (indices into the scene's views).
+    """Write `fused.ply` (x y z nx ny nz red green blue, world frame) and `fused.ply.vis` (who saw what).
 
     Args:
         workspace: with the dense stage's maps and `dense/stereo/patch-match.cfg`.
@@ -80,7 +80,7 @@ def fuse_with_threads(
 
 
 def turns(neighbours: Mapping[int, Sequence[int]]) -> list[int]:
-    """The order of the views: each time the one that shares most neighbours with the one before, the lowest index first.
+    """The order of the views: each time the one that shares most neighbours with the one before.
 
     Neighbouring views follow each other, so that a small cache serves.
     """
@@ -110,7 +110,7 @@ def _check(options: FusionOptions) -> None:
 def _neighbour_indices(
     workspace: Workspace, scene: Scene, listed: Mapping[str, Sequence[str]]
 ) -> dict[int, tuple[int, ...]]:
-    """Neighbours by index: those listed for a view, then those that list it (sorted), without views that have no maps."""
+    """Neighbours by index: those listed for a view, then those that list it, without views that have no maps."""
     index = {view.name: i for i, view in enumerate(scene)}
     for name in {*listed, *(s for names in listed.values() for s in names)}:
         if name not in index:
@@ -189,7 +189,7 @@ def _fuse(
                     kernels.compare(pixels, ref, src, src_from_ref, limits, estimates, j)
                 fused = kernels.combine(pixels, ref, pose, bounds, limits, estimates)
                 for j, src in enumerate(sources):
-                    kernels.mark(src.state, estimates.pixel[j], fused.kept, fused.member[j])
+                    kernels.mark(src.state, estimates.pixel[j], fused.kept)
                 return fused
 
             height, width = ref.depth.shape

@@ -55,7 +55,7 @@ class Estimates(NamedTuple):
 
     depth: np.ndarray  # (J, N) float32, on the reference ray
     weight: np.ndarray  # (J, N) float32: > 0 agrees, 0 does not see it, < 0 contradicts
-    pixel: np.ndarray  # (J, N) int32, row-major index of the neighbour's pixel
+    pixel: np.ndarray  # (J, N) int32, row-major index of the neighbour's pixel that this point stands for, or -1
     normal: np.ndarray  # (J, N, 3) float32, reference frame
     rgb: np.ndarray  # (J, N, 3) uint8
 
@@ -86,7 +86,7 @@ def candidates(maps, first, last):
 
 @njit(**_OPTIONS)
 def _surface(depth, x, y, tolerance):
-    """Depth at a place between pixels: bilinear in 1/z where four pixels lie on one surface, else the nearest pixel's."""
+    """Depth between pixels: bilinear in 1/z where four pixels lie on one surface, else the nearest pixel's."""
     height, width = depth.shape
     nearest = depth[int(y), int(x)]
     left, top = int(np.floor(x - 0.5)), int(np.floor(y - 0.5))
@@ -103,7 +103,7 @@ def _surface(depth, x, y, tolerance):
 
 @njit(**_OPTIONS)
 def compare(pixels, ref, src, src_from_ref, limits, estimates, j):
-    """Fill row j of the estimates: does the neighbour `src` agree with the reference pixels, and where does it put them?
+    """Fill row j of the estimates: does neighbour `src` agree with the reference pixels, and where does it put them?
 
     Args:
         pixels: (N,) int32, row-major.
@@ -119,7 +119,7 @@ def compare(pixels, ref, src, src_from_ref, limits, estimates, j):
     height, width = src.depth.shape
     ref_width = ref.depth.shape[1]
     for i in range(len(pixels)):
-        estimates.weight[j, i] = 0
+        estimates.weight[j, i], estimates.pixel[j, i] = 0, -1
         row, column = pixels[i] // ref_width, pixels[i] % ref_width
         z = ref.depth[row, column]
         rx, ry = (column + 0.5 - cx) / fx, (row + 0.5 - cy) / fy
@@ -183,7 +183,9 @@ def compare(pixels, ref, src, src_from_ref, limits, estimates, j):
         scale = (z / fx) / (seen / sx)  # a finer neighbour knows better
         estimates.depth[j, i] = depth
         estimates.weight[j, i] = min(scale * scale, 4.0) * (1 - src.cost[sv, su] / 300.0)
-        estimates.pixel[j, i] = sv * width + su
+        # only a pixel that the point falls well into has had its say: surfaces stay as dense as their finest view
+        if (u - su - 0.5) ** 2 + (v - sv - 0.5) ** 2 < 0.25:
+            estimates.pixel[j, i] = sv * width + su
         estimates.normal[j, i, 0] = r[0, 0] * nx + r[1, 0] * ny + r[2, 0] * nz
         estimates.normal[j, i, 1] = r[0, 1] * nx + r[1, 1] * ny + r[2, 1] * nz
         estimates.normal[j, i, 2] = r[0, 2] * nx + r[1, 2] * ny + r[2, 2] * nz
@@ -264,11 +266,11 @@ def combine(pixels, ref, world_from_ref, bounds, limits, estimates):
         x, y = rx * depth, ry * depth
         inside = True
         for c in range(3):
-            w = world_from_ref[c, 0] * x + world_from_ref[c, 1] * y + world_from_ref[c, 2] * depth + world_from_ref[c, 3]
+            r = world_from_ref[c]
+            w = r[0] * x + r[1] * y + r[2] * depth + r[3]
             inside = inside and bounds[0, c] <= w <= bounds[1, c]
             xyz[i, c] = w
-            n = world_from_ref[c, 0] * normal[0] + world_from_ref[c, 1] * normal[1] + world_from_ref[c, 2] * normal[2]
-            normals[i, c] = n
+            normals[i, c] = r[0] * normal[0] + r[1] * normal[1] + r[2] * normal[2]
         if not inside:
             continue
         for c in range(3):
@@ -311,9 +313,9 @@ def _weighted_median(values, weights):
 
 
 @njit(**_OPTIONS)
-def mark(state, pixels, kept, member):
-    """Set `USED` at a neighbour's pixels that went into points."""
+def mark(state, pixels, kept):
+    """Set `USED` at a neighbour's pixels that points stand for."""
     flat = state.reshape(-1)
     for i in range(len(pixels)):
-        if kept[i] and member[i]:
+        if kept[i] and pixels[i] >= 0:
             flat[pixels[i]] |= USED

@@ -153,9 +153,7 @@ def _sized(array: Float32[np.ndarray, "H W *C"], shape: tuple[int, ...], name: s
     return array
 
 
-def _pixels(
-    view: View, width: int, height: int
-) -> tuple[UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"] | None]:
+def _pixels(view: View, width: int, height: int) -> tuple[UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"] | None]:
     """Colours and mask at the maps' size. Where images are reduced, masked pixels do not bleed into colours."""
     image, mask = view.read()
     rgb = np.rint(image * 255).astype(np.uint8)
