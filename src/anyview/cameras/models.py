@@ -50,7 +50,11 @@ class Camera:
             raise SceneError(
                 "camera without pixels", expected="width and height of at least 1", actual=f"{self.width}x{self.height}"
             )
-        wanted = len(pycolmap.Camera.create_from_model_name(1, self.model, 1.0, self.width, self.height).params)
+        example = pycolmap.Camera.create_from_model_name(1, self.model, 1.0, self.width, self.height)
+        if not example.focal_length_idxs():
+            raise SceneError("camera model without a focal length", expected="a perspective or fisheye camera",
+                             actual=self.model, hint="cut the panorama into perspective images first")  # fmt: skip
+        wanted = len(example.params)
         if len(self.params) != wanted:
             raise SceneError(
                 f"wrong number of parameters for camera model {self.model}", expected=wanted, actual=len(self.params)
@@ -76,17 +80,17 @@ class Camera:
     @property
     def fy(self) -> float:
         """Focal length along y, pixels."""
-        return float(self.params[_colmap_camera(self).focal_length_idxs()[-1]])
+        return float(self.params[self.to_colmap().focal_length_idxs()[-1]])
 
     @property
     def cx(self) -> float:
         """Principal point's x, pixels."""
-        return float(self.params[_colmap_camera(self).principal_point_idxs()[0]])
+        return float(self.params[self.to_colmap().principal_point_idxs()[0]])
 
     @property
     def cy(self) -> float:
         """Principal point's y, pixels."""
-        return float(self.params[_colmap_camera(self).principal_point_idxs()[1]])
+        return float(self.params[self.to_colmap().principal_point_idxs()[1]])
 
     @property
     def matrix(self) -> Float64[np.ndarray, "3 3"]:
@@ -95,12 +99,12 @@ class Camera:
 
     def resized(self, width: int, height: int) -> Camera:
         """The same lens with its image resampled to another size (focal lengths and centre scale, distortion stays)."""
-        camera = _colmap_camera(self)
+        camera = self.to_colmap()
         camera.rescale(width, height)
         return replace(self, width=width, height=height, params=tuple(camera.params))
 
+    def to_colmap(self) -> Any:
+        """The same camera as a `pycolmap.Camera`, without an id."""
+        import pycolmap
 
-def _colmap_camera(camera: Camera) -> Any:
-    import pycolmap
-
-    return pycolmap.Camera(model=camera.model, width=camera.width, height=camera.height, params=list(camera.params))
+        return pycolmap.Camera(model=self.model, width=self.width, height=self.height, params=list(self.params))

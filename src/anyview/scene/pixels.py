@@ -10,10 +10,15 @@ from jaxtyping import Bool, Float32
 
 from anyview.errors import SceneError
 from anyview.formats.files import digest_file
-from anyview.formats.images import read_image
+from anyview.formats.images import image_size, read_image
 
 OBJECT = 0.5
 """Alpha, or brightness of a mask file, from which on a pixel belongs to the object."""
+
+_LABELS = 1.5 / 255
+"""A mask file that is nowhere brighter holds labels, 0 and 1, and not shades."""
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG", ".webp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -38,18 +43,56 @@ class FilePixels:
         rgb, alpha = read_image(self.path)
         if self.mask_path is None:
             return rgb, None if alpha is None else alpha >= OBJECT
-        mask_rgb, mask_alpha = read_image(self.mask_path)
-        mask = mask_rgb[..., 0] if mask_alpha is None else mask_rgb[..., 0] * mask_alpha
-        if mask.shape != rgb.shape[:2]:
-            raise SceneError(
-                "mask size contradicts the image",
-                where=self.mask_path,
-                expected=f"{rgb.shape[1]}x{rgb.shape[0]}",
-                actual=f"{mask.shape[1]}x{mask.shape[0]}",
-            )
-        return rgb, mask >= OBJECT
+        shades, opacity = read_image(self.mask_path)
+        mask = shades[..., 0] if opacity is None else shades[..., 0] * opacity
+        _same_size(self.mask_path, (mask.shape[1], mask.shape[0]), (rgb.shape[1], rgb.shape[0]))
+        return rgb, mask > 0 if mask.max() <= _LABELS else mask >= OBJECT
+
+    def check(self) -> tuple[int, int]:
+        """Width and height from the files' headers.
+
+        Raises:
+            FormatError: a file is missing or damaged.
+            SceneError: the mask has another size than the image.
+        """
+        size = image_size(self.path)
+        if self.mask_path is not None:
+            _same_size(self.mask_path, image_size(self.mask_path), size)
+        return size
 
     def fingerprint(self) -> str:
         """See `Pixels.fingerprint`."""
         mask = "" if self.mask_path is None else digest_file(self.mask_path)
         return digest_file(self.path) + mask
+
+
+def find_image(folder: Path, name: str, source: Path) -> Path:
+    """The image file of that name, with the extension that it has or that is found.
+
+    Raises:
+        SceneError: there is none.
+    """
+    path = folder / name
+    if path.is_file():
+        return path
+    for suffix in _SUFFIXES:
+        if (found := path.with_name(path.name + suffix)).is_file():
+            return found
+    raise SceneError("image is missing", where=source, expected=path, hint="copy it there, or remove its entry")
+
+
+def find_mask(root: Path, name: str) -> Path | None:
+    """The file in `root/masks/` that is named like the image, with .png appended or as its extension; None if none."""
+    beside = root / "masks" / name.removeprefix("images/")
+    candidates = (beside.with_name(beside.name + ".png"), beside.with_suffix(".png"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _same_size(mask: Path, size: tuple[int, int], expected: tuple[int, int]) -> None:
+    if size != expected:
+        raise SceneError(
+            "mask size contradicts the image",
+            where=mask,
+            expected=f"{expected[0]}x{expected[1]}",
+            actual=f"{size[0]}x{size[1]}",
+        )
