@@ -33,7 +33,7 @@ def write_database(
     views: Sequence[View],
     features: Sequence[Features],
     pairs: Int64[np.ndarray, "P 2"],
-    matches: Sequence[Int32[np.ndarray, "K 2"]],
+    matches: Sequence[Int32[np.ndarray, "_ 2"]],
 ) -> None:
     """Write the whole database, or nothing: cameras with prior focal length, keypoints, matches, two-view geometries.
 

@@ -97,7 +97,7 @@ def match_pairs(
     depths: Float64[np.ndarray, "V 2"],
     rules: MatchRules,
     progress: Progress = SILENT,
-) -> list[Int32[np.ndarray, "K 2"]]:
+) -> list[Int32[np.ndarray, "_ 2"]]:
     """Matches of every pair, as rows (index in the first view, index in the second), ascending in the first.
 
     Args:

@@ -52,7 +52,7 @@ def triangulate(
     views: Sequence[View],
     features: Sequence[Features],
     pairs: Int64[np.ndarray, "P 2"],
-    matches: Sequence[Int32[np.ndarray, "K 2"]],
+    matches: Sequence[Int32[np.ndarray, "_ 2"]],
     *,
     max_error: float = 2.0,
     min_angle: float = 1.5,
@@ -102,7 +102,7 @@ def _first_of_place(places: Float64[np.ndarray, "T 2"], view_of: Int64[np.ndarra
 
 def _edges(
     pairs: Int64[np.ndarray, "P 2"],
-    matches: Sequence[Int32[np.ndarray, "K 2"]],
+    matches: Sequence[Int32[np.ndarray, "_ 2"]],
     offsets: Int64[np.ndarray, "V1"],
     first: Int64[np.ndarray, "T"],
 ) -> Int64[np.ndarray, "E 2"]:
