@@ -199,8 +199,10 @@ def truth_cloud(scene: Scene, depths: Mapping[str, Depth]) -> TruthCloud:
     cells = np.floor(points / (0.75 * footprint)).astype(np.int64)
     points = points[_first_of_each(cells)]
     count = np.zeros(len(points), np.int64)
+    undecided = np.arange(len(points))
     for view in views:
-        count += _sees(view, depths[view.name], points)
+        count[undecided] += _sees(view, depths[view.name], points[undecided])
+        undecided = undecided[count[undecided] < 3]
     return TruthCloud(points, count >= 3, footprint)
 
 
