@@ -81,7 +81,7 @@ def look_at(eye: Float64[np.ndarray, "3"], target: Float64[np.ndarray, "3"], up:
     return compose(np.stack([x, np.cross(z, x), z], axis=1), eye)
 
 
-def check_pose(pose: Float64[np.ndarray, "4 4"], where: str | Path) -> Pose:
+def check_pose(pose: Float64[np.ndarray, "_ _"], where: str | Path) -> Pose:
     """The pose with its rotation made exactly orthonormal where rounding had bent it.
 
     Rotations whose columns are off by less than 1e-9 are returned untouched, so that conversions lose nothing.
