@@ -1,0 +1,107 @@
+"""SIGKILL in the middle of every stage, then the same command: it goes on, and the result is the same to the byte."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tiny_scene import write_tiny_scene
+
+# Runs the command line, and kills itself right before or right after a file that matches takes its place.
+DRIVER = """
+import fnmatch, os, pathlib, signal, sys
+moment, pattern, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+plain = pathlib.Path.replace
+def replace(self, target):
+    global count
+    hit = pattern and fnmatch.fnmatch(str(target), pattern)
+    count -= bool(hit)
+    if hit and count == 0 and moment == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    plain(self, target)
+    if hit and count == 0 and moment == "after":
+        os.kill(os.getpid(), signal.SIGKILL)
+pathlib.Path.replace = replace
+from anyview.cli.main import main
+sys.exit(main(sys.argv[4:]))
+"""
+# Told apart by content that must differ between runs: times of day, seconds, paths.
+UNEQUAL = ("summary.json", "report.html", ".anyview")
+VIEWS = 8
+KILLS = [
+    ("before", "*/scene.json", 1),
+    ("after", "*/.anyview/tasks/*", 4),  # in the sparse stage, between two of its tasks
+    ("before", "*/sparse/points3D.bin", 1),
+    ("after", "*/.anyview/dense/*", VIEWS + 3),  # in the middle of a pass over the views
+    ("before", "*/depth_maps/*", VIEWS // 2),
+    ("before", "*/fused.ply", 1),
+    ("after", "*/fused.ply", 1),  # the file is there, its record is not
+    ("before", "*/mesh.ply", 1),
+    ("before", "*/report.html", 1),
+]
+
+
+def run(scene: Path, out: Path, kill: tuple[str, str, int] = ("", "", 0)) -> int:
+    words = ["reconstruct", str(scene), "--out", str(out), "--quality", "low"]
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, kill[0], kill[1], str(kill[2]), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode
+
+
+def digests(out: Path) -> dict[str, str]:
+    """Of all results, by path."""
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and path.relative_to(out).parts[0] not in UNEQUAL
+    }
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_scene(tmp_path_factory.mktemp("resume") / "scene", VIEWS)
+
+
+@pytest.fixture(scope="module")
+def whole(scene: Path) -> Path:
+    """An uninterrupted run."""
+    out = scene.parent / "whole"
+    assert run(scene, out) == 0
+    return out
+
+
+def test_killed_in_every_stage(scene: Path, whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "killed"
+    for kill in KILLS:
+        assert run(scene, out, kill) == -signal.SIGKILL, f"{kill} never came"
+    assert run(scene, out) == 0
+    assert digests(out) == digests(whole)
+    assert {"fused.ply", "mesh.ply", "mesh.glb", "database.db"} <= set(digests(out))
+    assert not [path for path in out.rglob("*") if ".tmp" in path.name]
+    assert (out / "report.html").stat().st_size > 1000
+
+
+def test_a_map_cut_short_is_made_again(scene: Path, whole: Path, tmp_path: Path) -> None:
+    """As a kill on a file system without fsync would leave it: whole by name and time, short by content."""
+    expected = digests(whole)
+    seconds = json.loads((whole / "summary.json").read_text())["stages"]
+    (cut,) = whole.glob("dense/stereo/depth_maps/**/r_2.png.geometric.bin")
+    stat = cut.stat()
+    cut.write_bytes(cut.read_bytes()[: stat.st_size // 2])
+    os.utime(cut, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert run(scene, whole) == 0
+    assert digests(whole) == expected
+    again = json.loads((whole / "summary.json").read_text())["stages"]
+    assert again["sparse"] == seconds["sparse"]  # skipped, and still told
