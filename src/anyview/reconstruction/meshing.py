@@ -99,9 +99,9 @@ def point_spacing(points: Float64[np.ndarray, "N 3"]) -> float:
 
 
 def octree_depth(points: Float64[np.ndarray, "N 3"], spacing: float) -> int:
-    """The depth at which a cell is about as large as the spacing, over the cloud without its outermost 0.1 %."""
+    """The depth at which a cell is one to two spacings large, over the cloud without its outermost 0.1 %."""
     low, high = np.percentile(points, [0.1, 99.9], axis=0)
-    return int(np.clip(np.ceil(np.log2(1.1 * float((high - low).max()) / spacing)), 5, _DEEPEST))
+    return int(np.clip(np.floor(np.log2(1.1 * float((high - low).max()) / spacing)), 5, _DEEPEST))
 
 
 def large_components(
