@@ -189,8 +189,17 @@ class Info(Command):
     """Where the drawing goes."""
 
     def run(self) -> int:
-        """See `anyview.scene.info`."""
-        raise NotImplementedError
+        """See `anyview.scene.statistics.describe` and `anyview.report.cameras_plot.draw_cameras`."""
+        from anyview.cli.output import print_info
+        from anyview.report.cameras_plot import draw_cameras
+        from anyview.scene.load import load_scene
+        from anyview.scene.statistics import describe
+
+        scene = load_scene(self.scene)
+        print_info(scene, describe(scene))
+        draw_cameras(scene, self.png)
+        print(f"drawing  {self.png}")
+        return 0
 
 
 @dataclass

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from anyview.demo import DemoResult
     from anyview.reconstruction.accuracy import Accuracy
     from anyview.reconstruction.pipeline import ReconstructionResult
+    from anyview.scene.scene import Scene
+    from anyview.scene.statistics import SceneStatistics
 
 _MARKS = {"fine": ("green", "ok"), "note": ("cyan", "--"), "slow": ("yellow", "!"), "broken": ("red", "BROKEN")}
 
@@ -78,6 +80,37 @@ def print_demo(demo: DemoResult) -> None:
     """The run's table, the scores against the truth, and the report's path."""
     print_accuracy(demo.accuracy, ("1 pixel", "2 pixels", "4 pixels"))
     print_result(demo.result)
+
+
+def print_info(scene: Scene, statistics: SceneStatistics) -> None:
+    """What a scene holds."""
+    screen = console()
+    splits = ", ".join(f"{count} {split}" for split, count in statistics.views.items())
+    screen.print(f"{scene.root or 'scene'}: {scene.format}, {len(scene)} views ({splits})", markup=False)
+    for camera, count in statistics.cameras.items():
+        screen.print(f"{count:>5} x {camera}", markup=False)
+    table = Table()
+    table.add_column("")
+    for name in ("least", "median", "largest"):
+        table.add_column(name, justify="right")
+    rows = {
+        "distance to the nearest camera, scene units": statistics.baseline,
+        "distance to what cameras look at, scene units": statistics.distance,
+        "angle between neighbours, degrees": statistics.angle,
+        "overlap with the best neighbour, %": tuple(100 * share for share in statistics.overlap),
+        "views that share a quarter of the image": statistics.partners,
+    }
+    for name, values in rows.items():
+        table.add_row(name, *(f"{value:.4g}" for value in values))
+    screen.print(table)
+    if scene.bounds is not None:
+        low, high = (", ".join(f"{x:.4g}" for x in corner) for corner in scene.bounds)
+        screen.print(f"bounds   ({low}) to ({high})")
+    if scene.points is not None:
+        screen.print(f"points   {len(scene.points):,}")
+    if statistics.lonely:
+        names = ", ".join(statistics.lonely[:5]) + (" ..." if len(statistics.lonely) > 5 else "")
+        screen.print(f"{len(statistics.lonely)} views overlap with no other: {names}", markup=False)
 
 
 def print_checks(checks: Sequence[Check]) -> None:
