@@ -56,9 +56,7 @@ def describe(scene: Scene) -> SceneStatistics:
     depths = _depths(views, float(np.median(baseline)))
     shared = _overlaps(views, depths)
     best = shared.max(axis=1)
-    seen = np.stack(
-        [view.center + depth * view.world_from_cam[:3, 2] for view, depth in zip(views, depths, strict=True)]
-    )
+    axes = np.stack([view.world_from_cam[:3, 2] for view in views])
     angles = _angles(centers + depths[:, None] * axes, centers, centers[np.argmin(gaps, axis=1)])
     return SceneStatistics(
         views=dict(Counter(view.split for view in views)),
@@ -90,7 +88,7 @@ def _depths(views: list[View], baseline: float) -> Float64[np.ndarray, "V"]:
 
 
 def _overlaps(views: list[View], depths: Float64[np.ndarray, "V"]) -> Float64[np.ndarray, "V V"]:
-    """[i, j]: share of view i's sample points, at its depth, that fall into view j's image; distortion is left aside."""
+    """[i, j]: share of view i's sample points, at its depth, that fall into view j's image (distortion aside)."""
     poses = np.stack([view.cam_from_world for view in views])
     lens = np.array([(c.fx, c.fy, c.cx, c.cy, c.width, c.height) for c in (view.camera for view in views)])
     fx, fy, cx, cy, width, height = lens.T[:, :, None]
