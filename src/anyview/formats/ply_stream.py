@@ -95,7 +95,9 @@ def read_visibility(path: str | Path) -> list[UInt32[np.ndarray, " K"]]:
     except OSError as error:
         raise FormatError(f"visibility cannot be read ({error.strerror})", where=path) from error
     points = int(np.frombuffer(data[:8], "<u8")[0]) if len(data) >= 8 else -1
-    rows, out, at = np.frombuffer(data[8 : len(data) - len(data) % 4], "<u4"), [], 0
+    rows = np.frombuffer(data[8 : len(data) - len(data) % 4], "<u4")
+    out: list[np.ndarray[Any, Any]] = []
+    at = 0
     while at < len(rows) and len(out) < points:
         count = int(rows[at])
         out.append(rows[at + 1 : at + 1 + count])

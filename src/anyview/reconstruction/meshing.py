@@ -26,7 +26,7 @@ from anyview.progress import SILENT, Progress
 from anyview.reconstruction.options import MeshOptions
 from anyview.workspace import Workspace, atomic_write, digest_file
 
-_VERSION = 1  # part of the key: raise it when the same cloud gives another mesh
+_VERSION = 2  # part of the key: raise it when the same cloud gives another mesh
 _FEWEST_POINTS = 100
 _DEEPEST = 11  # octree levels: beyond, memory and time grow faster than detail
 _NEIGHBOURS = 4  # points that colour a vertex

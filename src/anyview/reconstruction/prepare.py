@@ -16,8 +16,8 @@ from anyview.compute import parallel_map
 from anyview.errors import SceneError
 from anyview.formats.images import write_image
 from anyview.progress import SILENT, Progress
-from anyview.scene.snapshot import read_scene_json, write_scene_json
 from anyview.scene.scene import Scene, View
+from anyview.scene.snapshot import read_scene_json, write_scene_json
 from anyview.workspace import Workspace, atomic_write
 
 _VERSION = 1  # part of the key: raise it when the same scene gives other files

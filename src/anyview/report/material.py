@@ -18,8 +18,8 @@ from anyview.errors import AnyviewError
 from anyview.formats.colmap import ColmapPoints, is_model, read_array, read_model
 from anyview.formats.ply import Ply, read_ply
 from anyview.report.pictures import color_depth, color_normals, depth_range, fit
-from anyview.scene.snapshot import read_scene_json
 from anyview.scene.scene import Scene, View
+from anyview.scene.snapshot import read_scene_json
 from anyview.typing import Depth, Normals
 from anyview.workspace import Workspace
 
