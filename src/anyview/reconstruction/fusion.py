@@ -28,7 +28,7 @@ from anyview.scene.scene import Scene, View
 from anyview.workspace import Workspace, atomic_write, digest_file
 
 _VERSION = 1  # part of the key: raise it when the same options give another cloud
-_PIECE = 1 << 16  # reference pixels worked on at a time by one thread
+_PIECE = 1 << 14  # reference pixels worked on at a time by one thread
 _BYTES_ESTIMATE = 28  # per reference pixel and neighbour
 
 
@@ -156,7 +156,6 @@ def _fuse(
         float(options.max_reprojection_error),
         float(options.max_depth_error),
         float(np.cos(np.radians(options.max_normal_error))),
-        float(options.max_spread),
         int(options.min_views),
         float(options.min_consensus),
     )

@@ -81,8 +81,6 @@ class FusionOptions:
     """Largest relative difference of depth."""
     max_normal_error: float = 40.0
     """Largest angle between normals, degrees."""
-    max_spread: float = 3.0
-    """Estimates of a point's depth further than this from their median are left out, pixel footprints."""
     min_consensus: float = 0.4
     """How well the agreeing views must agree in position and normal, 0 (whatever they say) to 1 (identical)."""
     max_memory_gib: float = 1.0
