@@ -20,7 +20,7 @@ from anyview.cameras.poses import CV_FROM_GL, quaternion_from_rotation
 from anyview.errors import OptionError, SceneError
 from anyview.formats.colmap import ColmapCamera, ColmapImage, ColmapModel, ColmapPoints, is_model, write_model
 from anyview.formats.files import atomic_write
-from anyview.formats.images import read_image, write_image
+from anyview.formats.images import image_size, read_image, write_image
 from anyview.formats.ply import write_ply
 from anyview.formats.transforms import Frame, write_transforms
 from anyview.scene.intrinsics import values_from_camera
@@ -109,11 +109,13 @@ def _copy(view: View, out: Path, image: str, mask_as: str) -> tuple[str, str | N
         with atomic_write(out / image) as temporary:
             write_image(temporary, rgb if mask is None else np.dstack([rgb, mask.astype(np.float32)]))
         return image, None
+    image_size(view.path)  # says clearly if it has vanished
     with atomic_write(out / image) as temporary:
         copyfile(view.path, temporary)
     source = view.pixels.mask_path if isinstance(view.pixels, FilePixels) else None
     if source is None:
         return image, None
+    image_size(source)
     target = f"masks/{mask_as}.png"
     with atomic_write(out / target) as temporary:
         if source.suffix.lower() == ".png":
