@@ -38,7 +38,7 @@ class DemoResult:
 
 
 def demo(
-    out: str | Path, *, views: int = 24, size: int = 400, seed: int = 0, progress: Progress = SILENT
+    out: str | Path, *, views: int = 24, size: int = 360, seed: int = 0, progress: Progress = SILENT
 ) -> DemoResult:
     """Render a still life, reconstruct it from the images alone, and compare the cloud with the true surface.
 
