@@ -6,7 +6,9 @@ camera is a rig of its own and each image a frame of its own, as COLMAP 4 makes 
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,22 @@ def write_database(
                         database.write_two_view_geometry(i + 1, j + 1, _two_views(views[i], views[j], found))
         finally:
             database.close()
+
+
+def is_whole(path: Path, images: int, keypoints: int, matches: int) -> bool:
+    """Whether the database is sound and holds these numbers of rows.
+
+    Its bytes prove nothing: COLMAP changes some whenever it opens a database, without changing what is in it.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            sound = database.execute("PRAGMA quick_check").fetchone()[0] == "ok"
+            return sound and [
+                database.execute(f"SELECT {count} FROM {table}").fetchone()[0] or 0
+                for count, table in (("COUNT(*)", "images"), ("SUM(rows)", "keypoints"), ("SUM(rows)", "matches"))
+            ] == [images, keypoints, matches]
+    except sqlite3.Error:
+        return False
 
 
 def _write_cameras(database: pycolmap.Database, ids: dict[Camera, int]) -> None:

@@ -30,7 +30,7 @@ def choose_pairs(
     with the views; where that leaves groups apart, the worthiest pairs between them are added.
 
     Args:
-        views: two or more.
+        views: two or more. Those under too wide an angle to match are left alone, though they share space.
         samples: points spread over the space of interest, world.
         partners: how many each view chooses.
         exhaustive: all pairs instead.
@@ -40,8 +40,8 @@ def choose_pairs(
     """
     if len(views) < 2:
         raise SceneError("a single view has no depth", expected="at least two views of the same thing", actual=1)
-    worth = _worth(views, samples)
-    if not (worth > 0).any():
+    overlap, worth = _overlap_and_worth(views, samples)
+    if not (overlap > 0).any():
         raise SceneError(
             "no two views share anything",
             expected="cameras that look at the same space",
@@ -63,8 +63,10 @@ def _ascending(chosen: Bool[np.ndarray, "V V"]) -> Int64[np.ndarray, "P 2"]:
     return pairs
 
 
-def _worth(views: Sequence[View], samples: Points) -> Float64[np.ndarray, "V V"]:
-    """Worth of every pair, symmetric, zero on the diagonal; sums over samples are matrix products."""
+def _overlap_and_worth(
+    views: Sequence[View], samples: Points
+) -> tuple[Float64[np.ndarray, "V V"], Float64[np.ndarray, "V V"]]:
+    """Shared space and worth of every pair, symmetric, zero on the diagonal; sums over samples are matrix products."""
     seen = np.stack([project(v.camera, v.cam_from_world, samples)[2] for v in views]).astype(np.float64)
     rays = samples - np.stack([view.center for view in views])[:, None]
     rays *= (seen / np.maximum(np.linalg.norm(rays, axis=2), 1e-12))[:, :, None]
@@ -77,9 +79,10 @@ def _worth(views: Sequence[View], samples: Points) -> Float64[np.ndarray, "V V"]
     angle = np.degrees(np.arccos(cosine.clip(-1, 1)))
     bell = np.exp(-0.5 * (angle / _WIDE_BASE) ** 2) * (angle**2 + 1e-3) / (angle**2 + _SHORT_BASE**2)
     worth = np.where(angle < _WIDEST, overlap * bell, 0.0)
-    np.fill_diagonal(worth, 0)
     worth = np.minimum(worth, worth.T)  # exactly symmetric
-    return worth
+    for matrix in (overlap, worth):
+        np.fill_diagonal(matrix, 0)
+    return overlap, worth
 
 
 def _connect(chosen: Bool[np.ndarray, "V V"], worth: Float64[np.ndarray, "V V"]) -> None:

@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pycolmap
-from jaxtyping import Float64
 
 from anyview.cameras.poses import compose, inverse, rotation_from_quaternion
 from anyview.formats.colmap import ColmapModel, write_model
@@ -49,7 +48,11 @@ def refine_poses(views: Sequence[View], model: ColmapModel) -> tuple[list[View],
     options.print_summary = False
     options.ceres.solver_options.num_threads = 1
     options.ceres.loss_function_type = pycolmap.LossFunctionType.SOFT_L1
-    pycolmap.bundle_adjustment(reconstruction, options)
+    config = pycolmap.BundleAdjustmentConfig()
+    for number in range(1, len(views) + 1):
+        config.add_image(number)
+    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    pycolmap.create_default_bundle_adjuster(options, config, reconstruction).solve()
 
     adjusted = [
         inverse(np.vstack([reconstruction.image(n).cam_from_world().matrix(), (0, 0, 0, 1)]))
@@ -83,8 +86,7 @@ def _laid_over(new: list[Pose], old: list[Pose]) -> list[Pose]:
     return [compose(turn @ n[:3, :3], scale * (turn @ (n[:3, 3] - here.mean(0))) + there.mean(0)) for n in new]
 
 
-def _angle(one: Pose, other: Pose) -> Float64[np.ndarray, ""]:
+def _angle(one: Pose, other: Pose) -> float:
     """Degrees between two orientations, precise for small ones (through the chord, not the trace)."""
     chord = np.linalg.norm(one[:3, :3] - other[:3, :3]) / (2 * np.sqrt(2))
-    angle: Float64[np.ndarray, ""] = np.degrees(2 * np.arcsin(np.minimum(chord, 1)))
-    return angle
+    return float(np.degrees(2 * np.arcsin(min(chord, 1))))

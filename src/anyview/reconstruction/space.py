@@ -15,7 +15,8 @@ from jaxtyping import Float64
 
 from anyview.errors import SceneError
 from anyview.reconstruction.features import MASK_CELL, Features
-from anyview.reconstruction.views import converging_axes, project
+from anyview.reconstruction.views import project
+from anyview.scene.attention import converging_axes
 from anyview.scene.scene import Scene, View
 from anyview.typing import Points
 

@@ -15,7 +15,7 @@ from anyview.cameras.poses import quaternion_from_rotation
 from anyview.errors import OptionError, SceneError
 from anyview.formats.colmap import ColmapCamera, ColmapImage, ColmapModel, ColmapPoints, write_model
 from anyview.progress import SILENT, Progress
-from anyview.reconstruction.database import camera_ids, write_database
+from anyview.reconstruction.database import camera_ids, is_whole, write_database
 from anyview.reconstruction.features import Features, extract_features
 from anyview.reconstruction.matching import MatchRules, match_pairs
 from anyview.reconstruction.options import SparseOptions
@@ -78,7 +78,9 @@ def sparse(
     task = workspace.task("sparse", (_VERSION, options, seed, scene.bounds, inputs))
     record = task.record()
     if record is not None:
-        return SparseResult(**record["notes"])
+        result = SparseResult(**record["notes"])
+        if is_whole(workspace.database, len(views), result.keypoints, result.matches):
+            return result
 
     features = extract_features(workspace, views, options, progress)
     space = common_space(scene, features)
@@ -111,7 +113,7 @@ def sparse(
         **asdict(change),
     )
     model_files = [workspace.sparse / f"{name}.bin" for name in ("cameras", "images", "points3D")]
-    task.done([workspace.database, *model_files], **asdict(result))
+    task.done(model_files, **asdict(result))
     return result
 
 

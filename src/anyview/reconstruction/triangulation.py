@@ -120,7 +120,8 @@ def _mean_error(
 ) -> Float64[np.ndarray, "N"]:
     """Mean reprojection error of each point, pixels."""
     x, y, w = np.einsum("oij,oj->io", projections, _homogeneous(np.repeat(points, lengths, axis=0)))
-    return _sums(np.hypot(x / w - places[:, 0], y / w - places[:, 1]), lengths) / lengths
+    mean: Float64[np.ndarray, "N"] = _sums(np.hypot(x / w - places[:, 0], y / w - places[:, 1]), lengths) / lengths
+    return mean
 
 
 def _sums(values: Float64[np.ndarray, "O *C"], lengths: Int64[np.ndarray, "N"]) -> Float64[np.ndarray, "N *C"]:
@@ -168,7 +169,7 @@ def _widest_angle(
     return angles
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _widest_angle_kernel(points: Any, starts: Any, view_of: Any, centers: Any) -> Any:
     out = np.zeros(len(points))
     for n in range(len(points)):
