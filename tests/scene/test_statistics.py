@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,14 @@ def test_a_single_view() -> None:
     assert found.baseline == (0, 0, 0)
     assert found.overlap == (0, 0, 0)
     assert found.lonely == ("0.png",)
+
+
+def test_known_points_tell_the_depth() -> None:
+    """A street at depth 10 by rule, but the points lie at 4: neighbours share 3/4 of an image that is 4 wide."""
+    street = scene([compose(np.eye(3), np.array([float(i), 0, 0])) for i in range(20)])
+    wall = np.stack([*np.meshgrid(np.linspace(-3, 23, 200), np.linspace(-2, 2, 10)), np.full((10, 200), 4.0)], -1)
+    found = describe(replace(street, points=wall.reshape(-1, 3)))
+    assert found.distance == pytest.approx([4, 4, 4])
+    assert found.overlap == pytest.approx([7 / 9] * 3)  # of 9 columns of samples, two are lost
+    few = describe(replace(street, points=wall.reshape(-1, 3)[:5]))
+    assert few.distance == pytest.approx([10, 10, 10])

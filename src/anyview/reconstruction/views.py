@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float64
 from anyview.cameras.models import Camera
 from anyview.errors import SceneError
 from anyview.formats.colmap import ColmapModel
+from anyview.scene.attention import converging_axes
 from anyview.scene.scene import Scene, View
 from anyview.typing import Points
 
@@ -102,22 +103,6 @@ def project(
     y = local[:, 1] / safe * camera.fy + camera.cy
     inside = (z > 0) & (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height)
     return np.stack([x, y], 1), z, inside
-
-
-def converging_axes(scene: Scene) -> tuple[Float64[np.ndarray, "3"], bool]:
-    """The point nearest to all optical axes (least squares), and whether they really come together there, in front."""
-    normal, right = np.zeros((3, 3)), np.zeros(3)
-    for view in scene:
-        axis = view.world_from_cam[:3, 2]
-        across = np.eye(3) - np.outer(axis, axis)
-        normal += across
-        right += across @ view.center
-    center = np.linalg.lstsq(normal, right, rcond=None)[0]
-    offsets = center - np.stack([v.center for v in scene])
-    along = np.einsum("vi,vi->v", offsets, np.stack([v.world_from_cam[:3, 2] for v in scene]))
-    miss = np.sqrt(np.maximum((offsets**2).sum(1) - along**2, 0))
-    well_posed = np.linalg.eigvalsh(normal / len(scene))[0] > 0.005
-    return center, bool(well_posed and (along > 0).all() and np.median(miss / along) < 0.3)
 
 
 def _depth_range(view: View, scene: Scene, points: Points) -> tuple[float, float]:

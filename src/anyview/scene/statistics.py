@@ -1,8 +1,7 @@
 """What a scene's cameras are, how far apart they stand and how much they see in common, before any image is opened.
 
-Letters: V views, N sample points. What cameras look at is unknown before reconstruction; it is taken to lie where their
-axes come nearest to each other or, where they do not converge (a street, a facade), at ten times the distance between
-neighbours.
+Letters: V views, N sample points. What cameras look at is taken from the scene's points; without them it lies where the
+axes come together or, where they do not (a street, a facade), at ten times the distance between neighbours.
 """
 
 from __future__ import annotations
@@ -13,11 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
+from anyview.cameras.rays import project
+from anyview.scene.attention import converging_axes
 from anyview.scene.scene import Scene, View
 from anyview.typing import Points
 
 _GRID = 9  # sample pixels along each side of an image
 _FAR = 10.0  # depth in baselines where axes do not converge
+_ENOUGH_POINTS = 30  # in a view's image, to trust them with its depth
 _SHARED = 0.25  # overlap from which two views help each other
 
 
@@ -53,7 +55,7 @@ def describe(scene: Scene) -> SceneStatistics:
     gaps = np.linalg.norm(centers[:, None] - centers[None], axis=2)
     np.fill_diagonal(gaps, np.inf)
     baseline = gaps.min(axis=1) if len(views) > 1 else np.zeros(1)
-    depths = _depths(views, float(np.median(baseline)))
+    depths = _depths(scene, float(np.median(baseline)))
     shared = _overlaps(views, depths)
     best = shared.max(axis=1)
     axes = np.stack([view.world_from_cam[:3, 2] for view in views])
@@ -75,16 +77,21 @@ def _camera(view: View) -> str:
     return f"{camera.model} {camera.width}x{camera.height}, focal length {camera.fx:.1f}"
 
 
-def _depths(views: list[View], baseline: float) -> Float64[np.ndarray, "V"]:
-    """Depth at which each view's axis passes nearest to the point that is nearest to all axes."""
-    across = [np.eye(3) - np.outer(axis, axis) for axis in (view.world_from_cam[:3, 2] for view in views)]
-    total = np.sum(across, axis=0)
-    far = np.full(len(views), max(_FAR * baseline, 1e-9))
-    if np.linalg.cond(total) > 1e4:
-        return far
-    point = np.linalg.solve(total, np.sum([a @ view.center for a, view in zip(across, views, strict=True)], axis=0))
-    depths = np.array([(view.cam_from_world[:3, :3] @ (point - view.center))[2] for view in views])
-    return depths if (depths > 0).all() else far
+def _depths(scene: Scene, baseline: float) -> Float64[np.ndarray, "V"]:
+    """How far each view looks: median depth of the points that it sees, or where the axes come together."""
+    point, converging = converging_axes(scene)
+    depths = np.full(len(scene), max(_FAR * baseline, 1e-9))
+    for i, view in enumerate(scene):
+        if scene.points is not None:
+            local = scene.points @ view.cam_from_world[:3, :3].T + view.cam_from_world[:3, 3]
+            x, y = project(view.camera, local).T
+            seen = (x > 0) & (y > 0) & (x < view.camera.width) & (y < view.camera.height)
+            if seen.sum() >= _ENOUGH_POINTS:
+                depths[i] = np.median(local[seen, 2])
+                continue
+        if converging:
+            depths[i] = (view.cam_from_world[:3, :3] @ (point - view.center))[2]
+    return depths
 
 
 def _overlaps(views: list[View], depths: Float64[np.ndarray, "V"]) -> Float64[np.ndarray, "V V"]:
