@@ -8,12 +8,13 @@ with the same result. Points go straight to the file; memory holds a bounded cac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
 
 import numpy as np
+from jaxtyping import Float64
 
 from anyview.cameras.poses import inverse
 from anyview.compute import cpu_count, parallel_map
@@ -29,7 +30,7 @@ from anyview.workspace import Workspace, atomic_write, digest_file
 
 _VERSION = 1  # part of the key: raise it when the same options give another cloud
 _PIECE = 1 << 14  # reference pixels worked on at a time by one thread
-_BYTES_ESTIMATE = 28  # per reference pixel and neighbour
+_BYTES_WORK = 48  # per reference pixel and neighbour: estimates, and results that wait for their turn
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,15 @@ class FusionResult:
 
     points: int
     map_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class _Budget:
+    """How the ceiling is spent; `neighbours` and so the cloud do not depend on the number of threads."""
+
+    neighbours: int  # of a view, the first ones listed
+    threads: int
+    cache: int  # bytes of maps
 
 
 def fuse(workspace: Workspace, scene: Scene, options: FusionOptions, progress: Progress = SILENT) -> FusionResult:
@@ -73,7 +83,7 @@ def fuse_with_threads(
     record = task.record()
     if record is None:
         with atomic_write(outputs[0]) as cloud, atomic_write(outputs[1]) as visibility:
-            result = _fuse(workspace, scene, options, neighbours, cloud, visibility, progress, threads)
+            result = _fuse(workspace, scene, options, neighbours, (cloud, visibility), progress, threads)
         task.done(outputs, points=result.points)
         return result
     return FusionResult(int(record["notes"]["points"]))
@@ -85,7 +95,7 @@ def turns(neighbours: Mapping[int, Sequence[int]]) -> list[int]:
     Neighbouring views follow each other, so that a small cache serves.
     """
     left = sorted(neighbours)
-    order = [left.pop(0)]
+    order = [left.pop(0)] if left else []
     while left:
         near = {order[-1], *neighbours[order[-1]]}
         best = max(left, key=lambda i: (len(near.intersection(neighbours[i], [i])), -i))
@@ -147,11 +157,43 @@ def _fuse(
     scene: Scene,
     options: FusionOptions,
     neighbours: Mapping[int, tuple[int, ...]],
-    cloud: Path,
-    visibility: Path,
+    files: tuple[Path, Path],
     progress: Progress,
     threads: int,
 ) -> FusionResult:
+    budget = _budget(workspace, scene, options, neighbours, threads)
+    spill = workspace.root / ".anyview" / "fuse"
+    rmtree(spill, ignore_errors=True)  # of a run that was killed
+    spill.mkdir()
+    try:
+        with (
+            PlyCloudWriter(files[0]) as points,
+            VisibilityWriter(files[1]) as seen,
+            progress.stage("fuse", len(neighbours)) as advance,
+        ):
+            cache = MapCache(workspace, scene.views, spill, budget.cache, budget.threads)
+            for index in turns(neighbours):
+                turn = [index, *neighbours[index][: budget.neighbours]]
+                for fused in _turn([scene.views[i] for i in turn], cache.get(turn), scene.bounds, options, budget):
+                    keep = fused.kept
+                    points.append(fused.xyz[keep], fused.normal[keep], fused.rgb[keep])
+                    who = np.vstack([np.ones((1, keep.sum()), bool), fused.member[:, keep]]).T
+                    seen.append(who.sum(1), np.broadcast_to(np.array(turn, np.uint32), who.shape)[who])
+                cache.finish(index)
+                advance()
+        return FusionResult(points.count, cache.peak_bytes)
+    finally:
+        rmtree(spill, ignore_errors=True)
+
+
+def _turn(
+    views: Sequence[View],
+    maps: Sequence[kernels.Maps],
+    bounds: Float64[np.ndarray, "2 3"] | None,
+    options: FusionOptions,
+    budget: _Budget,
+) -> Iterator[kernels.Fused]:
+    """The points of the first view, piece by piece from its top rows down; the others are its neighbours."""
     limits = kernels.Limits(
         float(options.max_reprojection_error),
         float(options.max_depth_error),
@@ -159,54 +201,24 @@ def _fuse(
         int(options.min_views),
         float(options.min_consensus),
     )
-    bounds = np.array([[-np.inf] * 3, [np.inf] * 3]) if scene.bounds is None else np.asarray(scene.bounds, np.float64)
-    order = turns(neighbours) if neighbours else []
-    ceiling, most = _budget(workspace, scene, options, neighbours, threads)
-    with (
-        TemporaryDirectory(dir=workspace.root / ".anyview", prefix="fuse-") as spill,
-        PlyCloudWriter(cloud) as points,
-        VisibilityWriter(visibility) as seen,
-        progress.stage("fuse", len(order)) as advance,
-    ):
-        cache = MapCache(workspace, scene.views, Path(spill), ceiling, threads)
-        for index in order:
-            turn = [index, *neighbours[index][:most]]
-            ref, *sources = cache.get(turn)
-            poses = [_source_from_reference(scene.views[index], scene.views[j]) for j in turn[1:]]
-            pose = np.ascontiguousarray(scene.views[index].world_from_cam[:3])
+    box = np.array([[-np.inf] * 3, [np.inf] * 3]) if bounds is None else np.asarray(bounds, np.float64)
+    ref, sources, pose = maps[0], maps[1:], np.ascontiguousarray(views[0].world_from_cam[:3])
+    poses = [np.ascontiguousarray((inverse(v.world_from_cam) @ views[0].world_from_cam)[:3]) for v in views[1:]]
 
-            def work(
-                rows: tuple[int, int],
-                ref: kernels.Maps = ref,
-                sources: list[kernels.Maps] = sources,
-                poses: list[np.ndarray] = poses,
-                pose: np.ndarray = pose,
-            ) -> kernels.Fused:
-                pixels = kernels.candidates(ref, *rows)
-                estimates = _empty_estimates(len(sources), len(pixels))
-                for j, (src, src_from_ref) in enumerate(zip(sources, poses, strict=True)):
-                    kernels.compare(pixels, ref, src, src_from_ref, limits, estimates, j)
-                fused = kernels.combine(pixels, ref, pose, bounds, limits, estimates)
-                for j, src in enumerate(sources):
-                    kernels.mark(src.state, estimates.pixel[j], fused.kept)
-                return fused
+    def work(rows: tuple[int, int]) -> kernels.Fused:
+        pixels = kernels.candidates(ref, *rows)
+        estimates = _empty_estimates(len(sources), len(pixels))
+        for j, (src, src_from_ref) in enumerate(zip(sources, poses, strict=True)):
+            kernels.compare(pixels, ref, src, src_from_ref, limits, estimates, j)
+        fused = kernels.combine(pixels, ref, pose, box, limits, estimates)
+        for j, src in enumerate(sources):
+            kernels.mark(src.state, estimates.pixel[j], fused.kept)
+        return fused
 
-            height, width = ref.depth.shape
-            step = max(1, _PIECE // width)
-            pieces = [(top, min(top + step, height)) for top in range(0, height, step)]
-            names = np.array(turn, np.uint32)
-            for fused in parallel_map(work, pieces, workers=threads):
-                keep = fused.kept
-                points.append(fused.xyz[keep], fused.normal[keep], fused.rgb[keep])
-                who = np.vstack([np.ones((1, keep.sum()), bool), fused.member[:, keep]]).T
-                seen.append(who.sum(1), np.broadcast_to(names, who.shape)[who])
-            cache.finish(index)
-            advance()
-        return FusionResult(points.count, cache.peak_bytes)
-
-
-def _source_from_reference(ref: View, src: View) -> np.ndarray:
-    return np.ascontiguousarray((inverse(src.world_from_cam) @ ref.world_from_cam)[:3])
+    height, width = ref.depth.shape
+    step = max(1, _PIECE // width)
+    pieces = [(top, min(top + step, height)) for top in range(0, height, step)]
+    return parallel_map(work, pieces, workers=budget.threads)
 
 
 def _empty_estimates(neighbours: int, pixels: int) -> kernels.Estimates:
@@ -221,25 +233,22 @@ def _empty_estimates(neighbours: int, pixels: int) -> kernels.Estimates:
 
 
 def _budget(
-    workspace: Workspace,
-    scene: Scene,
-    options: FusionOptions,
-    neighbours: Mapping[int, tuple[int, ...]],
-    threads: int,
-) -> tuple[int, int]:
-    """Bytes for the cache of maps, and how many neighbours of a view fit into it."""
+    workspace: Workspace, scene: Scene, options: FusionOptions, neighbours: Mapping[int, tuple[int, ...]], threads: int
+) -> _Budget:
+    """Room for a view and its neighbours first, then for threads, and the rest for maps that may be needed again."""
     pixels = max((map_pixels(workspace, scene.views[i]) for i in neighbours), default=1)
     wanted = max((len(n) for n in neighbours.values()), default=0)
-    ceiling = int(options.max_memory_gib * 2**30)
-    per_neighbour = BYTES_HELD * pixels + threads * _BYTES_ESTIMATE * _PIECE
-    base = BYTES_HELD * pixels + threads * BYTES_LOADING * pixels
-    most = min(wanted, (ceiling - base) // per_neighbour)
+    ceiling, view = int(options.max_memory_gib * 2**30), BYTES_HELD * pixels
+    work = _BYTES_WORK * min(_PIECE, pixels)  # per neighbour, for one thread
+    most = min(wanted, max(0, ceiling - view - BYTES_LOADING * pixels) // (view + work))
     if most < min(wanted, options.min_views - 1):
-        need = base + per_neighbour * (options.min_views - 1)
+        need = view + BYTES_LOADING * pixels + (options.min_views - 1) * (view + work)
         raise OptionError(
             "fusion.max_memory_gib is too small for these views",
-            expected=f"at least {need / 2**30:.2f}",
+            expected=f"at least {need / 2**30:.3f}",
             actual=options.max_memory_gib,
             hint="allow more memory, or reduce --dense.max-image-size",
         )
-    return ceiling - threads * BYTES_LOADING * pixels - most * threads * _BYTES_ESTIMATE * _PIECE, most
+    one = BYTES_LOADING * pixels + most * work
+    threads = max(1, min(threads, (ceiling - (most + 1) * view) // one))
+    return _Budget(most, threads, ceiling - threads * one)
