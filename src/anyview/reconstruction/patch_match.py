@@ -13,8 +13,10 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8, UInt32
 
 from anyview.cameras.poses import inverse
-from anyview.reconstruction import kernels
+from anyview.reconstruction.hypotheses import State
 from anyview.reconstruction.pyramid import at_scale, refine_planes
+from anyview.reconstruction.sweep import REGIONS, Effort, Scratch, start, sweep
+from anyview.reconstruction.window import Reference, Sources, Window, pack
 from anyview.typing import Pose
 
 
@@ -74,44 +76,45 @@ class Pass:
 
 
 def window_taps(radius: int) -> tuple[Float32[np.ndarray, " K"], Float32[np.ndarray, " K"]]:
-    """Offsets of the window's taps: every other pixel of a square of side 2 radius + 1, its four corners left out."""
-    line = np.arange(-radius, radius + 1, 2, dtype=np.float32)
+    """Offsets of the window's taps: six by six, evenly over a square of side 2 radius + 1, its four corners left out."""
+    half = np.rint(np.array([0.2, 0.6, 1.0]) * radius)
+    line = np.concatenate([-half[::-1], half]).astype(np.float32)
     dy, dx = (a.ravel() for a in np.meshgrid(line, line, indexing="ij"))
     keep = (np.abs(dx) + np.abs(dy)) < 2 * radius
     return dx[keep].copy(), dy[keep].copy()
 
 
-def make_window(radius: int, color_sigma: float) -> kernels.Window:
+def make_window(radius: int, color_sigma: float) -> Window:
     """Taps and work space; `color_sigma` in grey levels of 255."""
     dx, dy = window_taps(radius)
     space = np.exp(-(dx**2 + dy**2) / (2.0 * radius**2)).astype(np.float32)
     weights = [np.zeros_like(dx) for _ in range(3)]
-    samples = [np.zeros(dx.size, np.uint32), np.zeros_like(dx), np.zeros_like(dx)]
-    return kernels.Window(dx, dy, space, np.float32(1 / (2 * color_sigma**2)), *weights, *samples)
+    samples = [np.zeros(2 * dx.size, kind) for kind in (np.uint32, np.float32, np.float32)]
+    return Window(dx, dy, space, np.float32(1 / (2 * color_sigma**2)), *weights, *samples)
 
 
-def make_reference(view: StereoView, scale: int, rho_range: tuple[float, float], rho_step: float) -> kernels.Reference:
+def make_reference(view: StereoView, scale: int, rho_range: tuple[float, float], rho_step: float) -> Reference:
     """The reference at a scale; `rho_step` is the inverse depth per pixel of displacement at full size."""
     k, f = view.matrix / 2.0**scale, np.float32
-    return kernels.Reference(
+    return Reference(
         at_scale(view.grey, scale), f(k[0, 0]), f(k[1, 1]), f(k[0, 2]), f(k[1, 2]),
         f(rho_range[0]), f(rho_range[1]), f(rho_step * 2**scale),
     )  # fmt: skip
 
 
-def make_sources(reference: StereoView, sources: Sequence[StereoView], scale: int) -> kernels.Sources:
+def make_sources(reference: StereoView, sources: Sequence[StereoView], scale: int) -> Sources:
     """The sources at a scale, packed end to end, with the homographies' parts in float32 (computed in float64)."""
     greys = [at_scale(s.grey, scale) for s in sources]
     sizes = [(g.shape[0] + 1) * (g.shape[1] + 1) for g in greys]
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
     pixels = np.zeros(offsets[-1], np.uint32)
     for grey, offset in zip(greys, offsets[:-1], strict=True):
-        kernels.pack(np.rint(grey).astype(np.uint8), pixels, offset)
+        pack(np.rint(grey).astype(np.uint8), pixels, offset)
     forward = np.concatenate([_homography_parts(reference, s, scale) for s in sources])
     backward = np.concatenate([_homography_parts(s, reference, scale) for s in sources])
     depths = [np.zeros((1, 1), np.float32) if s.depth is None else s.depth for s in sources]
     depth_offsets = np.concatenate([[0], np.cumsum([d.size for d in depths])]).astype(np.int32)
-    return kernels.Sources(
+    return Sources(
         pixels=pixels,
         offset=offsets[:-1],
         width=np.array([g.shape[1] for g in greys], np.int32),
@@ -168,33 +171,34 @@ def match_view(
     src = make_sources(reference, sources, plan.scale)
     window = make_window(radius, color_sigma)
     state = _initial_state(reference, ref.grey, plan.scale, before)
-    shapes = ((8, len(sources)), (8, len(sources)), (len(sources),), (8,), (8,), (8,))
-    scratch = kernels.Scratch(*(np.zeros(shape, np.float32) for shape in shapes))
+    scratch = _make_scratch(len(sources))
     compared = 0
     if before is None:
-        compared += kernels.start(ref, src, window, state, scratch, most, seed)
-    geometric = np.float32(plan.geometric)
+        compared += start(ref, src, window, state, scratch, most, seed)
     for iteration in range(plan.joint + plan.light):
-        joint = iteration < plan.joint
+        span = np.float32(plan.span * 0.5 ** max(0, iteration - plan.joint))
+        effort = Effort(iteration < plan.joint, plan.refinements, span, np.float32(plan.geometric), most)
         for color in (0, 1):
-            compared += kernels.sweep(
-                ref, src, window, state, scratch, color, iteration, joint, not joint and iteration == plan.joint,
-                plan.refinements, np.float32(plan.span * 0.5 ** max(0, iteration - plan.joint)), geometric, most,
-                seed + 1 + iteration,
-            )  # fmt: skip
+            compared += sweep(ref, src, window, state, scratch, effort, color, iteration, seed + 1 + iteration)
     return Planes(plan.scale, state.rho, state.gx, state.gy, state.cost, state.views), compared
+
+
+def _make_scratch(sources: int) -> Scratch:
+    f, rows = np.float32, REGIONS + 1
+    chosen = np.zeros(sources, np.int32)
+    return Scratch(np.zeros((rows, sources), f), np.zeros(sources, f), chosen, *np.zeros((3, rows), f))
 
 
 def _initial_state(
     reference: StereoView, grey: Float32[np.ndarray, "h w"], scale: int, before: Planes | None
-) -> kernels.State:
+) -> State:
     if before is None:
         rho, gx, gy = np.zeros((3, *grey.shape), np.float32)
-        return kernels.State(rho, gx, gy, np.full(grey.shape, 2, np.float32), np.zeros(grey.shape, np.uint32))
+        return State(rho, gx, gy, np.full(grey.shape, 2, np.float32), np.zeros(grey.shape, np.uint32))
     b = before
-    state = kernels.State(b.rho.copy(), b.gx.copy(), b.gy.copy(), b.cost.copy(), b.views.copy())
+    state = State(b.rho.copy(), b.gx.copy(), b.gy.copy(), b.cost.copy(), b.views.copy())
     for k in range(before.scale - 1, scale - 1, -1):
         finer, coarser = at_scale(reference.grey, k), at_scale(reference.grey, k + 1)
         rho, gx, gy, cost, views = refine_planes(finer, coarser, state.rho, state.gx, state.gy, state.cost, state.views)
-        state = kernels.State(rho, gx, gy, cost, views)
+        state = State(rho, gx, gy, cost, views)
     return state

@@ -1,0 +1,124 @@
+"""Planes to try at a pixel: at random, a neighbour's, the surroundings', its own perturbed; and which are admissible.
+
+Planes are (rho, gx, gy), see `window.py`. Sources: Galliani et al. 2015 (checkerboard), Xu and Tao 2019 (adaptive
+sampling). `reference.py` says the same in plain numpy; the tests compare them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from anyview.reconstruction.hashing import uniform
+from anyview.reconstruction.window import PART
+
+f4 = np.float32
+u4 = np.uint32
+
+
+class State(NamedTuple):
+    """One plane per pixel, (H, W) each."""
+
+    rho: np.ndarray  # float32
+    gx: np.ndarray  # float32, per pixel
+    gy: np.ndarray
+    cost: np.ndarray  # float32, mean over the selected views
+    views: np.ndarray  # uint32, bit j set where source j is selected
+
+
+@njit(**PART)
+def admissible(ref, x, y, rho, gx, gy):
+    """Whether a plane lies in the depth range and faces the camera within about 80 degrees."""
+    if not (rho >= ref.rho_min and rho <= ref.rho_max):
+        return False
+    rx, ry = (f4(x) + f4(0.5) - ref.center_x) / ref.focal_x, (f4(y) + f4(0.5) - ref.center_y) / ref.focal_y
+    nx, ny = gx * ref.focal_x, gy * ref.focal_y
+    nz = rho - nx * rx - ny * ry
+    return rho * rho > f4(0.03) * (nx * nx + ny * ny + nz * nz) * (rx * rx + ry * ry + f4(1))
+
+
+@njit(**PART)
+def random_plane(ref, x, y, key):
+    """A plane with uniform inverse depth and a normal within about 60 degrees of the viewing ray."""
+    rho = ref.rho_min + (ref.rho_max - ref.rho_min) * uniform(key, 1)
+    gx, gy = random_slope(ref, x, y, rho, key)
+    return rho, gx, gy
+
+
+@njit(**PART)
+def random_slope(ref, x, y, rho, key):
+    """Slope of a plane whose normal deviates from the viewing ray by a uniform vector in a disc of radius tan 60."""
+    angle = f4(6.2831853) * uniform(key, 2)
+    radius = f4(1.2) * np.sqrt(uniform(key, 3))
+    rx, ry = (f4(x) + f4(0.5) - ref.center_x) / ref.focal_x, (f4(y) + f4(0.5) - ref.center_y) / ref.focal_y
+    norm = f4(1) / np.sqrt(rx * rx + ry * ry + f4(1))
+    nx, ny, nz = rx * norm + radius * np.cos(angle), ry * norm + radius * np.sin(angle), norm
+    along = nx * rx + ny * ry + nz
+    return nx * rho / (ref.focal_x * along), ny * rho / (ref.focal_y * along)
+
+
+@njit(**PART)
+def perturbed(ref, rho, gx, gy, size, key):
+    """The plane shifted and tilted at random, by at most `size` pixels of displacement each."""
+    unit = f4(2) * size * ref.rho_step
+    return (
+        rho + (uniform(key, 1) - f4(0.5)) * unit,
+        gx + (uniform(key, 2) - f4(0.5)) * unit * f4(0.2),
+        gy + (uniform(key, 3) - f4(0.5)) * unit * f4(0.2),
+    )
+
+
+@njit(**PART)
+def surrounding_plane(ref, state, x, y, rho):
+    """The plane through the four adjacent pixels: their mean inverse depth and its central differences.
+
+    Returns rho = 0 where one is missing, or lies more than two pixels of displacement away from this pixel's plane.
+    """
+    height, width = state.rho.shape
+    if x < 1 or y < 1 or x + 1 >= width or y + 1 >= height:
+        return f4(0), f4(0), f4(0)
+    left, right = state.rho[y, x - 1], state.rho[y, x + 1]
+    up, down = state.rho[y - 1, x], state.rho[y + 1, x]
+    if min(min(left, right), min(up, down)) <= f4(0):
+        return f4(0), f4(0), f4(0)
+    if max(max(left, right), max(up, down)) - min(min(left, right), min(up, down)) > f4(4) * ref.rho_step:
+        return f4(0), f4(0), f4(0)
+    mean = f4(0.25) * (left + right + up + down)
+    if abs(mean - rho) > f4(2) * ref.rho_step:
+        return f4(0), f4(0), f4(0)
+    return mean, f4(0.5) * (right - left), f4(0.5) * (down - up)
+
+
+@njit(**PART)
+def region_best(state, mask, x, y, region):
+    """Index y * W + x of the cheapest pixel in one of the eight regions around (x, y), or -1.
+
+    Regions 0-3 are the near V (0,1) (+-1,2) (+-2,3) (+-3,4) up, down, left, right; 4-7 the far line (0,3), (0,5) ...
+    (0,23). All of them hold pixels of the other colour only.
+    """
+    height, width = state.cost.shape
+    best = -1
+    lowest = f4(100)
+    direction = region & 3
+    count = 7 if region < 4 else 11
+    for k in range(count):
+        if region < 4:
+            along = 1 + (k + 1) // 2
+            across = (along - 1) * (1 if k & 1 else -1)
+        else:
+            along = 3 + 2 * k
+            across = 0
+        if direction == 0:
+            xx, yy = x + across, y - along
+        elif direction == 1:
+            xx, yy = x + across, y + along
+        elif direction == 2:
+            xx, yy = x - along, y + across
+        else:
+            xx, yy = x + along, y + across
+        if 0 <= xx < width and 0 <= yy < height and mask[yy, xx] > f4(0) and state.cost[yy, xx] < lowest:
+            lowest = state.cost[yy, xx]
+            best = yy * width + xx
+    return best
