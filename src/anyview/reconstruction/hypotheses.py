@@ -71,27 +71,6 @@ def perturbed(ref, rho, gx, gy, size, key):
 
 
 @njit(**PART)
-def surrounding_plane(ref, state, x, y, rho):
-    """The plane through the four adjacent pixels: their mean inverse depth and its central differences.
-
-    Returns rho = 0 where one is missing, or lies more than two pixels of displacement away from this pixel's plane.
-    """
-    height, width = state.rho.shape
-    if x < 1 or y < 1 or x + 1 >= width or y + 1 >= height:
-        return f4(0), f4(0), f4(0)
-    left, right = state.rho[y, x - 1], state.rho[y, x + 1]
-    up, down = state.rho[y - 1, x], state.rho[y + 1, x]
-    if min(min(left, right), min(up, down)) <= f4(0):
-        return f4(0), f4(0), f4(0)
-    if max(max(left, right), max(up, down)) - min(min(left, right), min(up, down)) > f4(4) * ref.rho_step:
-        return f4(0), f4(0), f4(0)
-    mean = f4(0.25) * (left + right + up + down)
-    if abs(mean - rho) > f4(2) * ref.rho_step:
-        return f4(0), f4(0), f4(0)
-    return mean, f4(0.5) * (right - left), f4(0.5) * (down - up)
-
-
-@njit(**PART)
 def region_best(state, mask, x, y, region):
     """Index y * W + x of the cheapest pixel in one of the eight regions around (x, y), or -1.
 

@@ -42,7 +42,7 @@ class DenseOptions:
     """PatchMatch multi-view stereo."""
 
     window_radius: int = 5
-    """Half the side of the matching window, pixels at the finest scale."""
+    """Half the side of the matching window, pixels of each scale; 3 or more."""
     max_image_size: int = 1600
     """Images with a longer side are reduced for the dense stage, pixels."""
     depth_min: float = 0.0
@@ -57,14 +57,14 @@ class DenseOptions:
     """Of the window's bilateral weight, grey levels of 255."""
     coarsest_scale: int = 2
     """How many times images are halved for the global search."""
-    search_iterations: int = 4
+    search_iterations: int = 3
     """Checkerboard iterations of the global search at the coarsest scale."""
     iterations: int = 1
-    """Checkerboard iterations of each finer pass."""
-    refinements: int = 1
-    """Perturbed planes tried per pixel and iteration."""
-    geometric_weight: float = 0.2
-    """Cost per pixel of forward-backward error in the geometric passes."""
+    """Checkerboard iterations at each finer scale."""
+    alignments: int = 2
+    """Most least-squares steps per pixel and iteration."""
+    geometric_weight: float = 0.1
+    """Cost per pixel of forward-backward error beyond the first pixel, in the two geometric passes; 0 leaves them out."""
     max_cost: float = 0.8
     """Pixels whose final cost (0 best, 2 worst) is higher give no depth."""
 
@@ -117,5 +117,5 @@ def preset(quality: Quality) -> ReconstructionOptions:
     if quality == "low":
         return replace(options, dense=replace(options.dense, max_image_size=800, views_per_pixel=3))
     if quality == "high":
-        return replace(options, dense=replace(options.dense, max_image_size=3200, iterations=2, refinements=3))
+        return replace(options, dense=replace(options.dense, max_image_size=3200, iterations=2, alignments=3))
     return options

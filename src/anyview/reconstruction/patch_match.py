@@ -60,18 +60,17 @@ class Pass:
 
     Attributes:
         scale: 0 is full size, k is halved k times.
-        joint: iterations with joint view selection over all sources (global search).
-        light: iterations that propagate and refine with the views selected so far.
-        refinements: perturbed planes tried per pixel and light iteration.
-        span: largest perturbation of a light iteration, pixels at this scale.
-        geometric: weight of the forward-backward error, per pixel at this scale.
+        joint: sweeps with joint view selection over all sources (global search).
+        light: sweeps that propagate and align with views selected by each pixel's own plane.
+        alignments: most least-squares steps per pixel and light sweep.
+        geometric: weight of the forward-backward error, per pixel at this scale; above 0, only pixels whose depth
+            too few sources agree with are worked on.
     """
 
     scale: int
     joint: int = 0
     light: int = 0
-    refinements: int = 3
-    span: float = 1.0
+    alignments: int = 0
     geometric: float = 0.0
 
 
@@ -176,8 +175,8 @@ def match_view(
     if before is None:
         compared += start(ref, src, window, state, scratch, most, seed)
     for iteration in range(plan.joint + plan.light):
-        span = np.float32(plan.span * 0.5 ** max(0, iteration - plan.joint))
-        effort = Effort(iteration < plan.joint, plan.refinements, span, np.float32(plan.geometric), most)
+        joint = iteration < plan.joint
+        effort = Effort(joint, plan.alignments, np.float32(plan.geometric), most)
         for color in (0, 1):
             compared += sweep(ref, src, window, state, scratch, effort, color, iteration, seed + 1 + iteration)
     return Planes(plan.scale, state.rho, state.gx, state.gy, state.cost, state.views), compared
@@ -189,9 +188,7 @@ def _make_scratch(sources: int) -> Scratch:
     return Scratch(np.zeros((rows, sources), f), np.zeros(sources, f), chosen, *np.zeros((3, rows), f))
 
 
-def _initial_state(
-    reference: StereoView, grey: Float32[np.ndarray, "h w"], scale: int, before: Planes | None
-) -> State:
+def _initial_state(reference: StereoView, grey: Float32[np.ndarray, "h w"], scale: int, before: Planes | None) -> State:
     if before is None:
         rho, gx, gy = np.zeros((3, *grey.shape), np.float32)
         return State(rho, gx, gy, np.full(grey.shape, 2, np.float32), np.zeros(grey.shape, np.uint32))

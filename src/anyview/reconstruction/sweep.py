@@ -14,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from anyview.reconstruction.alignment import aligned
 from anyview.reconstruction.hypotheses import (
     admissible,
     perturbed,
     random_plane,
     random_slope,
     region_best,
-    surrounding_plane,
 )
 from anyview.reconstruction.window import BAD, KERNEL, PART, geometric_error, matching_costs, open_window
 
@@ -34,13 +34,21 @@ REGIONS = 8
 WORST = 9.0
 """Stands for any mean cost above the limit."""
 
+SHARE = 0.2
+"""A third source and later ones are selected only with this share of the best one's score."""
+
+AGREE = 3
+"""A depth that so many sources' own depths agree with is left alone by geometric passes."""
+
+RANDOM = 3
+"""Planes drawn at random per pixel in a joint sweep: a whole one, a slope, a small change of the best."""
+
 
 class Effort(NamedTuple):
     """What a sweep tries at each pixel."""
 
     joint: bool  # compare all candidates with all sources and select views from that (ACMH), or select by the own plane
-    refinements: int  # perturbed planes
-    span: np.float32  # largest perturbation, pixels of match displacement
+    alignments: int  # least-squares steps, as long as they help
     geometric: np.float32  # weight of the forward-backward error, per pixel; 0 leaves it out
     most: int  # sources that a pixel's cost is averaged over
 
@@ -67,12 +75,25 @@ def costs_of_all(ref, src, window, total, x, y, rho, gx, gy, costs):
 
 @njit(**PART)
 def geometric_sum(src, x, y, chosen, count, rho, geometric):
-    """Weighted forward-backward errors, summed over the selected sources."""
+    """Weighted forward-backward errors, summed over the selected sources; within one pixel nothing is added.
+
+    A pull inside that pixel would bind planes to the maps' own errors, which the coarser scales' smoothing has put there.
+    """
     acc = f4(0)
     if geometric > f4(0):
         for i in range(count):
-            acc += geometric * geometric_error(src, x, y, chosen[i], rho)
+            acc += geometric * max(geometric_error(src, x, y, chosen[i], rho) - f4(1), f4(0))
     return acc
+
+
+@njit(**PART)
+def agreeing(src, x, y, rho):
+    """How many sources' own depth maps agree with this depth to within a pixel."""
+    count = 0
+    for j in range(src.offset.size):
+        if geometric_error(src, x, y, j, rho) < f4(1):
+            count += 1
+    return count
 
 
 @njit(**PART)
@@ -98,15 +119,18 @@ def plane_cost(ref, src, window, total, x, y, rho, gx, gy, chosen, count, geomet
 def best_views(scores, most):
     """Bits of the `most` largest positive scores."""
     views = u4(0)
-    for _ in range(most):
+    lowest = f4(0)
+    for i in range(most):
         best = -1
-        top = f4(0)
+        top = lowest if i >= 2 else f4(0)
         for j in range(scores.size):
             if not (views >> u4(j)) & u4(1) and scores[j] > top:
                 top = scores[j]
                 best = j
         if best < 0:
             break
+        if i == 0:
+            lowest = f4(SHARE) * top
         views |= u4(1) << u4(best)
     return views
 
@@ -221,12 +245,14 @@ def sweep(ref, src, window, state, scratch, effort, color, iteration, seed):
     n_src = src.offset.size
     costs, scores, chosen = scratch.costs, scratch.scores, scratch.chosen
     prho, pgx, pgy = scratch.rho, scratch.gx, scratch.gy
-    joint, geometric, span = effort.joint, effort.geometric, effort.span
+    joint, geometric = effort.joint, effort.geometric
     compared = 0
     tau = f4(0.8) * np.exp(-f4(iteration * iteration) / f4(90))
     for y in range(height):
         for x in range((y + color) & 1, width, 2):
             if ref.grey[y, x] <= f4(0):
+                continue
+            if geometric > f4(0) and agreeing(src, x, y, state.rho[y, x]) >= min(AGREE, n_src):
                 continue
             total = open_window(ref, window, x, y)
             rho, gx, gy = state.rho[y, x], state.gx[y, x], state.gy[y, x]
@@ -244,6 +270,9 @@ def sweep(ref, src, window, state, scratch, effort, color, iteration, seed):
                 score = np.exp(-m * m / f4(0.18)) if m < f4(1.2) else f4(0)
                 if joint:
                     score = joint_score(costs, n, j, tau)
+                if geometric > f4(0):
+                    e = geometric_error(src, x, y, j, rho)
+                    score *= np.exp(f4(-0.5) * e * e)
                 scores[j] = score * neighbour_votes(state, ref.grey, x, y, j)
             views = best_views(scores, effort.most)
             if views == u4(0):
@@ -261,51 +290,29 @@ def sweep(ref, src, window, state, scratch, effort, color, iteration, seed):
                         cost = acc / f4(count)
                         rho, gx, gy = prho[h], pgx[h], pgy[h]
 
-            # One by one: candidates, the surroundings' plane, perturbations; the last three trials are a parabola.
-            near, ngx0, ngy0 = surrounding_plane(ref, state, x, y, rho)
-            first = n if not joint else 0
-            tilts = 0 if joint or near <= f4(0) else 2
-            tries = 3 if joint else effort.refinements
-            before_parabola = first + tilts + tries
-            middle, middle_cost, low, high = rho, cost, f4(WORST), f4(WORST)
-            step = f4(0.3) * span * ref.rho_step
-            for t in range(before_parabola + (0 if joint else 3)):
+            # One by one: candidates not compared yet, random planes, then alignment for as long as it helps.
+            known = 0 if joint else n
+            drawn = known + (RANDOM if joint else 0)
+            for t in range(drawn + effort.alignments):
                 nrho, ngx, ngy = rho, gx, gy
-                limit = cost
-                if t < first:
+                if t < known:
                     nrho, ngx, ngy = prho[t], pgx[t], pgy[t]
-                elif t < first + tilts:  # the surroundings' slope through this pixel, then their mean as well
-                    ngx, ngy = ngx0, ngy0
-                    if t > first:
-                        nrho = near
-                elif t < before_parabola:
-                    k = t - first - tilts
-                    if joint and k == 0:
-                        nrho, ngx, ngy = random_plane(ref, x, y, key)
-                    elif joint and k == 1:
-                        ngx, ngy = random_slope(ref, x, y, rho, key + u4(4))
-                    else:
-                        size = span if joint else span * f4(0.5) ** f4(k)
-                        nrho, ngx, ngy = perturbed(ref, rho, gx, gy, size, key + u4(4 * k))
-                elif t < before_parabola + 2:
-                    if t == before_parabola:
-                        middle, middle_cost = rho, cost
-                    nrho = middle - step if t == before_parabola else middle + step
-                    limit = f4(2)
-                else:  # the parabola's lowest point
-                    bend = low + high - f4(2) * middle_cost
-                    if low >= f4(WORST) or high >= f4(WORST) or bend <= f4(1e-6):
-                        continue
-                    nrho = middle + min(max(f4(0.5) * (low - high) / bend, f4(-1.5)), f4(1.5)) * step
-                c, more = plane_cost(ref, src, window, total, x, y, nrho, ngx, ngy, chosen, count, geometric, limit)
+                elif t == drawn - 3:
+                    nrho, ngx, ngy = random_plane(ref, x, y, key)
+                elif t == drawn - 2:
+                    ngx, ngy = random_slope(ref, x, y, rho, key + u4(4))
+                elif t == drawn - 1:
+                    nrho, ngx, ngy = perturbed(ref, rho, gx, gy, f4(1), key + u4(8))
+                else:
+                    nrho, ngx, ngy = aligned(ref, src, window, total, x, y, rho, gx, gy, chosen, count)
+                    compared += count
+                c, more = plane_cost(ref, src, window, total, x, y, nrho, ngx, ngy, chosen, count, geometric, cost)
                 compared += more
-                if t == before_parabola:
-                    low = c
-                elif t == before_parabola + 1:
-                    high = c
                 if c < cost:
                     cost = c
                     rho, gx, gy = nrho, ngx, ngy
+                elif t >= drawn:
+                    break
 
             state.rho[y, x], state.gx[y, x], state.gy[y, x] = rho, gx, gy
             state.cost[y, x] = cost

@@ -1,0 +1,181 @@
+"""Least-squares alignment: the small change of a plane that makes its window correlate best with the sources.
+
+With r and s the reference's and a source's samples, weighted by w and normalised to mean 0 and variance 1, the plane's
+change t = (t0, t1, t2), in pixels of match displacement at the window's centre and its change per pixel, moves tap
+(dx, dy) along the epipolar line by t . (1, dx, dy), and s by J t, where J = d (1, dx, dy) and d is the source's
+derivative along that line over its standard deviation. To first order the correlation is best at
+
+    N t = g,   N = sum over sources of <J' J'>,   g = sum over sources of <J' r>,
+
+where < > is the weighted mean and J' is J without its mean and its part along s, since gain and offset are free. g is
+also the gradient of the correlation. (Gruen 1985, least squares matching; here one plane for all sources at once.)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from anyview.reconstruction.window import LEAST_VARIANCE, PART, TAPS, find_samples, load_samples, project
+
+f4 = np.float32
+u4 = np.uint32
+i4 = np.int32
+
+DAMPING = 0.02
+"""Added to N's diagonal, as a share of it (Levenberg)."""
+
+LONGEST = 1.0
+"""Longest step that a plane takes at the window's centre or its rim, pixels."""
+
+
+@njit(**PART)
+def epipolar_direction(src, x, y, j, rho, rho_step):
+    """Displacement in source j, pixels, for one `rho_step` of the window's centre."""
+    a = src.forward
+    o = 12 * j
+    px, py = f4(x) + f4(0.5), f4(y) + f4(0.5)
+    mz = a[o + 6] * px + a[o + 7] * py + a[o + 8] + a[o + 11] * rho
+    inv = f4(1) / (mz if mz > f4(1e-6) else f4(1))
+    u = (a[o] * px + a[o + 1] * py + a[o + 2] + a[o + 9] * rho) * inv
+    v = (a[o + 3] * px + a[o + 4] * py + a[o + 5] + a[o + 10] * rho) * inv
+    scale = rho_step * inv
+    return (a[o + 9] - u * a[o + 11]) * scale, (a[o + 10] - v * a[o + 11]) * scale
+
+
+@njit(**PART)
+def normal_equations(window, half, ex, ey, middle, total):
+    """One source's N (00 01 02 11 12 22) and g, or zeros where the window has nothing to compare."""
+    sw = f4(0)
+    sr = f4(0)
+    srr = f4(0)
+    ss = f4(0)
+    sss = f4(0)
+    srs = f4(0)
+    d0 = f4(0)
+    d1 = f4(0)
+    d2 = f4(0)
+    r0 = f4(0)
+    r1 = f4(0)
+    r2 = f4(0)
+    s0 = f4(0)
+    s1 = f4(0)
+    s2 = f4(0)
+    n00 = f4(0)
+    n01 = f4(0)
+    n02 = f4(0)
+    n11 = f4(0)
+    n12 = f4(0)
+    n22 = f4(0)
+    for k in range(TAPS):
+        word = window.word[half + k]
+        s00 = f4(i4(word & u4(255)))
+        s01 = f4(i4((word >> u4(8)) & u4(255)))
+        s10 = f4(i4((word >> u4(16)) & u4(255)))
+        s11 = f4(i4(word >> u4(24)))
+        fu, fv = window.fu[half + k], window.fv[half + k]
+        top = s00 + fu * (s01 - s00)
+        low = s10 + fu * (s11 - s10)
+        across = (s01 - s00) + fv * ((s11 - s10) - (s01 - s00))
+        s = top + fv * (low - top) - middle
+        d = ex * across + ey * (low - top)
+        seen = f4(1) if min(min(s00, s01), min(s10, s11)) > f4(0) else f4(0)
+        w = window.weight[k] * seen
+        wr = window.weighted[k] * seen
+        dx, dy = window.dx[k], window.dy[k]
+        ws, wd, dr, ds = w * s, w * d, wr * d, w * s * d
+        dd = wd * d
+        sw += w
+        sr += wr
+        srr += window.squared[k] * seen
+        ss += ws
+        sss += ws * s
+        srs += wr * s
+        d0 += wd
+        d1 += wd * dx
+        d2 += wd * dy
+        r0 += dr
+        r1 += dr * dx
+        r2 += dr * dy
+        s0 += ds
+        s1 += ds * dx
+        s2 += ds * dy
+        n00 += dd
+        n01 += dd * dx
+        n02 += dd * dy
+        n11 += dd * dx * dx
+        n12 += dd * dx * dy
+        n22 += dd * dy * dy
+    zero = f4(0)
+    if sw < f4(0.5) * total:
+        return zero, zero, zero, zero, zero, zero, zero, zero, zero
+    norm = f4(1) / sw
+    mean_r, mean_s = sr * norm, ss * norm
+    var_r, var_s = srr * norm - mean_r * mean_r, sss * norm - mean_s * mean_s
+    if var_r < f4(LEAST_VARIANCE) or var_s < f4(LEAST_VARIANCE):
+        return zero, zero, zero, zero, zero, zero, zero, zero, zero
+    inv_s, inv_rs = norm / var_s, norm / np.sqrt(var_r * var_s)
+    ncc = (srs - mean_s * sr) * inv_rs
+    p0, p1, p2 = (s0 - mean_s * d0) * inv_s, (s1 - mean_s * d1) * inv_s, (s2 - mean_s * d2) * inv_s
+    m0, m1, m2 = d0 * norm, d1 * norm, d2 * norm
+    return (
+        (n00 - d0 * m0) * inv_s - p0 * p0,
+        (n01 - d0 * m1) * inv_s - p0 * p1,
+        (n02 - d0 * m2) * inv_s - p0 * p2,
+        (n11 - d1 * m1) * inv_s - p1 * p1,
+        (n12 - d1 * m2) * inv_s - p1 * p2,
+        (n22 - d2 * m2) * inv_s - p2 * p2,
+        (r0 - mean_r * d0) * inv_rs - ncc * p0,
+        (r1 - mean_r * d1) * inv_rs - ncc * p1,
+        (r2 - mean_r * d2) * inv_rs - ncc * p2,
+    )
+
+
+@njit(**PART)
+def solve_damped(n00, n01, n02, n11, n12, n22, g0, g1, g2):
+    """N t = g by Cholesky, N's diagonal raised by DAMPING; zeros where N says nothing."""
+    a = n00 * f4(1 + DAMPING) + f4(1e-9)
+    d = n11 * f4(1 + DAMPING) + f4(1e-9)
+    f = n22 * f4(1 + DAMPING) + f4(1e-9)
+    if not (a > f4(1e-8) and d > f4(1e-8) and f > f4(1e-8)):
+        return f4(0), f4(0), f4(0)
+    l10, l20 = n01 / a, n02 / a
+    d11 = d - l10 * n01
+    d21 = n12 - l20 * n01
+    if not d11 > f4(1e-4) * d:
+        return f4(0), f4(0), f4(0)
+    l21 = d21 / d11
+    d22 = f - l20 * n02 - l21 * d21
+    if not d22 > f4(1e-4) * f:
+        return f4(0), f4(0), f4(0)
+    y1 = g1 - l10 * g0
+    y2 = g2 - l20 * g0 - l21 * y1
+    t2 = y2 / d22
+    t1 = y1 / d11 - l21 * t2
+    t0 = g0 / a - l10 * t1 - l20 * t2
+    return t0, t1, t2
+
+
+@njit(**PART)
+def aligned(ref, src, window, total, x, y, rho, gx, gy, chosen, count):
+    """The plane after one damped Gauss-Newton step over the selected sources; as long a step as LONGEST allows."""
+    n00, n01, n02, n11, n12, n22 = f4(0), f4(0), f4(0), f4(0), f4(0), f4(0)
+    g0, g1, g2 = f4(0), f4(0), f4(0)
+    middle = ref.grey[y, x]
+    for first in range(0, count, 2):
+        for h in range(2):
+            i = min(first + h, count - 1)
+            find_samples(src, window, h * TAPS, x, y, chosen[i], rho, gx, gy)
+        load_samples(src, window)
+        for h in range(2):
+            if first + h < count:
+                j = chosen[first + h]
+                if project(src, x, y, j, rho, gx, gy)[0]:
+                    ex, ey = epipolar_direction(src, x, y, j, rho, ref.rho_step)
+                    a, b, c, d, e, f, u, v, w = normal_equations(window, h * TAPS, ex, ey, middle, total)
+                    n00, n01, n02, n11, n12, n22 = n00 + a, n01 + b, n02 + c, n11 + d, n12 + e, n22 + f
+                    g0, g1, g2 = g0 + u, g1 + v, g2 + w
+    t0, t1, t2 = solve_damped(n00, n01, n02, n11, n12, n22, g0, g1, g2)
+    long = max(abs(t0), (abs(t1) + abs(t2)) * window.dy[TAPS - 1])
+    scale = ref.rho_step * (f4(LONGEST) / long if long > f4(LONGEST) else f4(1))
+    return rho + t0 * scale, gx + t1 * scale, gy + t2 * scale
