@@ -51,7 +51,7 @@ class DenseResult:
 
 
 def passes(options: DenseOptions) -> list[Pass]:
-    """The schedule: a global search at a quarter of the size, ever finer alignment, then twice what views disagree on."""
+    """Global search at a quarter of the size, ever finer alignment, then twice the pixels that views disagree on."""
     coarse = options.coarsest_scale
     schedule = [Pass(coarse, joint=options.search_iterations, alignments=1)]
     for scale in range(coarse - 1, -1, -1):

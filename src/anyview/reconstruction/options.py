@@ -64,7 +64,7 @@ class DenseOptions:
     alignments: int = 2
     """Most least-squares steps per pixel and iteration."""
     geometric_weight: float = 0.1
-    """Cost per pixel of forward-backward error beyond the first pixel, in the two geometric passes; 0 leaves them out."""
+    """Cost per pixel of forward-backward error beyond the first, in two geometric passes; 0 leaves them out."""
     max_cost: float = 0.8
     """Pixels whose final cost (0 best, 2 worst) is higher give no depth."""
 

@@ -75,7 +75,7 @@ class Pass:
 
 
 def window_taps(radius: int) -> tuple[Float32[np.ndarray, " K"], Float32[np.ndarray, " K"]]:
-    """Offsets of the window's taps: six by six, evenly over a square of side 2 radius + 1, its four corners left out."""
+    """Offsets of the window's taps: six by six over a square of side 2 radius + 1, without its four corners."""
     half = np.rint(np.array([0.2, 0.6, 1.0]) * radius)
     line = np.concatenate([-half[::-1], half]).astype(np.float32)
     dy, dx = (a.ravel() for a in np.meshgrid(line, line, indexing="ij"))

@@ -77,7 +77,7 @@ def costs_of_all(ref, src, window, total, x, y, rho, gx, gy, costs):
 def geometric_sum(src, x, y, chosen, count, rho, geometric):
     """Weighted forward-backward errors, summed over the selected sources; within one pixel nothing is added.
 
-    A pull inside that pixel would bind planes to the maps' own errors, which the coarser scales' smoothing has put there.
+    A pull inside that pixel would bind planes to the maps' own errors, most of them the coarser scales' smoothing.
     """
     acc = f4(0)
     if geometric > f4(0):
@@ -221,9 +221,9 @@ def collect_candidates(ref, state, scratch, x, y, everything):
         nrho = state.rho[qy, qx] + ngx * f4(x - qx) + ngy * f4(y - qy)
         if not admissible(ref, x, y, nrho, ngx, ngy):
             continue
-        if not everything and abs(nrho - rho) < f4(0.08) * ref.rho_step:
-            if abs(ngx - gx) + abs(ngy - gy) < f4(0.025) * ref.rho_step:
-                continue
+        tilt = abs(ngx - gx) + abs(ngy - gy)
+        if not everything and abs(nrho - rho) < f4(0.08) * ref.rho_step and tilt < f4(0.025) * ref.rho_step:
+            continue
         scratch.rho[n], scratch.gx[n], scratch.gy[n] = nrho, ngx, ngy
         n += 1
     return n
