@@ -58,6 +58,8 @@ def write_database(
                         database.write_two_view_geometry(i + 1, j + 1, _two_views(views[i], views[j], found))
         finally:
             database.close()
+        with closing(sqlite3.connect(temporary)) as plain:  # COLMAP's write-ahead log leaves files beside it when read
+            plain.execute("PRAGMA journal_mode=DELETE")
 
 
 def is_whole(path: Path, images: int, keypoints: int, matches: int) -> bool:
@@ -65,8 +67,9 @@ def is_whole(path: Path, images: int, keypoints: int, matches: int) -> bool:
 
     Its bytes prove nothing: COLMAP changes some whenever it opens a database, without changing what is in it.
     """
+    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "immutable=1"  # which writes no log of its own
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as database:
             sound = database.execute("PRAGMA quick_check").fetchone()[0] == "ok"
             return sound and [
                 database.execute(f"SELECT {count} FROM {table}").fetchone()[0] or 0
