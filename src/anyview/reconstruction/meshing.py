@@ -26,7 +26,7 @@ from anyview.progress import SILENT, Progress
 from anyview.reconstruction.options import MeshOptions
 from anyview.workspace import Workspace, atomic_write, digest_file
 
-_VERSION = 2  # part of the key: raise it when the same cloud gives another mesh
+_VERSION = 3  # part of the key: raise it when the same cloud gives another mesh
 _FEWEST_POINTS = 100
 _DEEPEST = 11  # octree levels: beyond, memory and time grow faster than detail
 _NEIGHBOURS = 4  # points that colour a vertex
@@ -99,9 +99,12 @@ def point_spacing(points: Float64[np.ndarray, "N 3"]) -> float:
 
 
 def octree_depth(points: Float64[np.ndarray, "N 3"], spacing: float) -> int:
-    """The depth at which a cell is one to two spacings large, over the cloud without its outermost 0.1 %."""
+    """The depth at which a cell is two to four spacings large, over the cloud without its outermost 0.1 %.
+
+    Maps overlap, so that points lie closer than what a pixel can resolve; a level more costs four times the time.
+    """
     low, high = np.percentile(points, [0.1, 99.9], axis=0)
-    return int(np.clip(np.floor(np.log2(1.1 * float((high - low).max()) / spacing)), 5, _DEEPEST))
+    return int(np.clip(np.floor(np.log2(1.1 * float((high - low).max()) / (2 * spacing))), 5, _DEEPEST))
 
 
 def large_components(
