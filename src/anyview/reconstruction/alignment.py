@@ -170,7 +170,7 @@ def aligned(ref, src, window, total, x, y, rho, gx, gy, chosen, count):
         for h in range(2):
             if first + h < count:
                 j = chosen[first + h]
-                if project(src, x, y, j, rho, gx, gy)[0]:
+                if project(src, window.spread, x, y, j, rho, gx, gy)[0]:
                     ex, ey = epipolar_direction(src, x, y, j, rho, ref.rho_step)
                     a, b, c, d, e, f, u, v, w = normal_equations(window, h * TAPS, ex, ey, middle, total)
                     n00, n01, n02, n11, n12, n22 = n00 + a, n01 + b, n02 + c, n11 + d, n12 + e, n22 + f

@@ -87,9 +87,10 @@ def make_window(radius: int, color_sigma: float) -> Window:
     """Taps and work space; `color_sigma` in grey levels of 255."""
     dx, dy = window_taps(radius)
     space = np.exp(-(dx**2 + dy**2) / (2.0 * radius**2)).astype(np.float32)
+    spread = np.float32((space * dx**2).sum() / space.sum())
     weights = [np.zeros_like(dx) for _ in range(3)]
     samples = [np.zeros(2 * dx.size, kind) for kind in (np.uint32, np.float32, np.float32)]
-    return Window(dx, dy, space, np.float32(1 / (2 * color_sigma**2)), *weights, *samples)
+    return Window(dx, dy, space, spread, np.float32(1 / (2 * color_sigma**2)), *weights, *samples)
 
 
 def make_reference(view: StereoView, scale: int, rho_range: tuple[float, float], rho_step: float) -> Reference:

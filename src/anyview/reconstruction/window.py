@@ -73,6 +73,7 @@ class Window(NamedTuple):
     dx: np.ndarray  # (K,) float32, pixels from the centre
     dy: np.ndarray
     space: np.ndarray  # (K,) float32: the spatial part of the weight
+    spread: np.float32  # mean squared dx (and dy) under it, pixels squared
     color_scale: np.float32  # 1 / (2 sigma^2), grey levels
     weight: np.ndarray  # (K,) float32, filled by `open_window` like the next two
     weighted: np.ndarray  # weight times grey (relative to the centre's)
@@ -127,8 +128,11 @@ def open_window(ref, window, x, y):
 
 
 @njit(**PART)
-def project(src, x, y, j, rho, gx, gy):
-    """Where a plane's window centre falls in source j, and the Jacobian there.
+def project(src, spread, x, y, j, rho, gx, gy):
+    """Where a plane's window falls in source j: its mean position and the Jacobian at its centre.
+
+    The mean is the centre's position plus the homography's second-order term, averaged over the window: without it
+    cameras that converge see everything a little too far away.
 
     Returns whether it is in front of the source and inside its image, then u, v, du/dx, dv/dx, du/dy, dv/dy in pixels.
     """
@@ -144,17 +148,17 @@ def project(src, x, y, j, rho, gx, gy):
     inside = u >= f4(0) and v >= f4(0) and u <= f4(src.width[j]) and v <= f4(src.height[j])
     if not (front and inside):
         return False, f4(0), f4(0), f4(0), f4(0), f4(0), f4(0)
-    z = a[o + 6] + a[o + 11] * gx
-    ux, vx = (a[o] + a[o + 9] * gx - u * z) * inv, (a[o + 3] + a[o + 10] * gx - v * z) * inv
-    z = a[o + 7] + a[o + 11] * gy
-    uy, vy = (a[o + 1] + a[o + 9] * gy - u * z) * inv, (a[o + 4] + a[o + 10] * gy - v * z) * inv
-    return True, u, v, ux, vx, uy, vy
+    zx, zy = a[o + 6] + a[o + 11] * gx, a[o + 7] + a[o + 11] * gy
+    ux, vx = (a[o] + a[o + 9] * gx - u * zx) * inv, (a[o + 3] + a[o + 10] * gx - v * zx) * inv
+    uy, vy = (a[o + 1] + a[o + 9] * gy - u * zy) * inv, (a[o + 4] + a[o + 10] * gy - v * zy) * inv
+    bend = spread * inv
+    return True, u - bend * (zx * ux + zy * uy), v - bend * (zx * vx + zy * vy), ux, vx, uy, vy
 
 
 @njit(**PART)
 def find_samples(src, window, half, x, y, j, rho, gx, gy):
     """Addresses and fractions of the window's samples in source j; returns whether its centre is inside."""
-    inside, u, v, ux, vx, uy, vy = project(src, x, y, j, rho, gx, gy)
+    inside, u, v, ux, vx, uy, vy = project(src, window.spread, x, y, j, rho, gx, gy)
     u += f4(0.5)  # the packed image's border
     v += f4(0.5)
     right, bottom = f4(src.width[j]), f4(src.height[j])
@@ -218,8 +222,8 @@ def _correlate(window, half, middle, total):
 def matching_costs(ref, src, window, total, x, y, j, k, rho, gx, gy):
     """1 - NCC of the window under a plane against sources j and k, each in [0, 2].
 
-    The homography is linearised at the window's centre. Taps that fall outside the source or its mask count as
-    uncorrelated: the cost moves towards 1 by their share of the weight, and is 2 when that share exceeds one half.
+    The homography is linearised at the window's centre, see `project`. Taps that fall outside the source or its mask
+    count as uncorrelated: the cost moves towards 1 by their share of the weight, and is 2 when that exceeds one half.
 
     Two at a time: what one writes to memory is there by the time that it is read, while the other is worked on. Alone,
     a window takes twice as long.

@@ -1,0 +1,115 @@
+"""The mesh of clouds whose surface is known: spheres and parts of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from anyview.errors import FormatError, OptionError
+from anyview.formats.ply import read_ply, write_ply
+from anyview.reconstruction.meshing import mesh, octree_depth, point_spacing
+from anyview.reconstruction.options import MeshOptions
+from anyview.workspace import Workspace
+
+
+def sphere(count: int, radius: float = 1.0, seed: int = 0) -> np.ndarray:
+    """Directions spread evenly (golden spiral), scaled."""
+    k = np.arange(count) + 0.5
+    z, angle = 1 - 2 * k / count, np.pi * (1 + 5**0.5) * k + seed
+    across = np.sqrt(1 - z * z)
+    return radius * np.stack([across * np.cos(angle), across * np.sin(angle), z], 1)
+
+
+def cloud(folder: Path, points: np.ndarray, normals: np.ndarray) -> Workspace:
+    workspace = Workspace(folder)
+    red = np.where(points[:, :1] > 0, [[200, 30, 30]], [[30, 30, 200]]).astype(np.uint8)
+    write_ply(workspace.fused, points.astype(np.float32), normals=normals.astype(np.float32), rgb=red)
+    return workspace
+
+
+def test_a_sphere(tmp_path: Path) -> None:
+    points = sphere(20000)
+    workspace = cloud(tmp_path, points, points)
+    result = mesh(workspace, MeshOptions())
+    made = read_ply(workspace.mesh)
+    assert made.faces is not None
+    surface = trimesh.Trimesh(made.xyz, made.faces, process=False)
+    assert (len(made.xyz), len(made.faces)) == (result.vertices, result.faces)
+    assert surface.is_watertight
+    assert surface.volume == pytest.approx(4 / 3 * np.pi, rel=0.01)  # positive: faces look outwards
+    # the spacing is 0.025; measured 0.004
+    assert np.abs(np.linalg.norm(made.xyz, axis=1) - 1).max() < 0.01
+    assert made.normals is not None
+    assert made.rgb is not None
+    assert ((made.normals * made.xyz).sum(1) > 0.98).mean() > 0.99
+    sides = np.abs(made.xyz[:, 0]) > 0.1
+    assert (made.rgb[sides, 0] > 128).tolist() == (made.xyz[sides, 0] > 0).tolist()
+
+
+def test_what_was_not_seen_is_cut_away_and_islands_are_dropped(tmp_path: Path) -> None:
+    points = sphere(60000)
+    open_half = points[points[:, 2] < 0.2]
+    island = sphere(60, 0.01) + np.array([1.5, 0, 0])
+    workspace = cloud(tmp_path, np.vstack([open_half, island]), np.vstack([open_half, sphere(60)]))
+    mesh(workspace, MeshOptions())
+    made = read_ply(workspace.mesh)
+    spacing = point_spacing(open_half)
+    assert made.xyz[:, 2].max() < 0.2 + 6 * spacing  # no cap
+    assert made.xyz[:, 0].max() < 1.1  # no island
+    assert np.abs(np.linalg.norm(made.xyz, axis=1) - 1).max() < 2 * spacing
+
+
+def test_simplified(tmp_path: Path) -> None:
+    points = sphere(20000)
+    whole = mesh(cloud(tmp_path / "a", points, points), MeshOptions())
+    workspace = cloud(tmp_path / "b", points, points)
+    less = mesh(workspace, MeshOptions(simplify=0.2))
+    assert less.faces == pytest.approx(0.2 * whole.faces, rel=0.05)
+    assert np.abs(np.linalg.norm(read_ply(workspace.mesh).xyz, axis=1) - 1).max() < 0.02
+
+
+def test_the_glb_is_y_up(tmp_path: Path) -> None:
+    points = sphere(8000) * [1, 1, 2]
+    workspace = cloud(tmp_path, points, sphere(8000) * [2, 2, 1] / 2)
+    mesh(workspace, MeshOptions())
+    loaded = trimesh.load(tmp_path / "mesh.glb", force="mesh")
+    assert np.allclose(np.ptp(loaded.vertices, axis=0), [2, 4, 2], atol=0.1)
+    assert loaded.visual.kind == "vertex"
+
+
+def test_same_bytes_and_not_made_twice(tmp_path: Path) -> None:
+    points = sphere(8000)
+    first, second = (cloud(tmp_path / name, points, points) for name in "ab")
+    result = mesh(first, MeshOptions())
+    mesh(second, MeshOptions())
+    assert first.mesh.read_bytes() == second.mesh.read_bytes()
+    assert (first.root / "mesh.glb").read_bytes() == (second.root / "mesh.glb").read_bytes()
+    before = first.mesh.stat().st_mtime_ns
+    assert mesh(first, MeshOptions()) == result
+    assert first.mesh.stat().st_mtime_ns == before
+    first.mesh.write_bytes(first.mesh.read_bytes()[:-5])
+    mesh(first, MeshOptions())
+    assert first.mesh.read_bytes() == second.mesh.read_bytes()
+
+
+def test_cells_of_two_to_four_spacings() -> None:
+    points = sphere(30000)
+    spacing = point_spacing(points)
+    cell = 1.1 * 2 / 2 ** octree_depth(points, spacing)
+    assert 2 * spacing < cell < 4 * spacing
+    doubled = point_spacing(np.vstack([points, points + 1e-6]))
+    assert doubled == pytest.approx(spacing, rel=0.5)
+
+
+@pytest.mark.parametrize("options", [MeshOptions(depth=20), MeshOptions(trim=-1), MeshOptions(simplify=2)])
+def test_options_out_of_range(options: MeshOptions, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="out of range"):
+        mesh(cloud(tmp_path, sphere(500), sphere(500)), options)
+
+
+def test_too_few_points(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="too few points"):
+        mesh(cloud(tmp_path, sphere(50), sphere(50)), MeshOptions())
