@@ -1,0 +1,91 @@
+"""The README's table of measured comparisons, made from `benchmarks/results/*.json`; no figure in it is typed.
+
+usage: python benchmarks/table.py            print it
+       python benchmarks/table.py --write    put it into README.md, between its two marks
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+BEGIN, END = "<!-- measured: benchmarks/table.py --write -->", "<!-- /measured -->"
+SCENES = {
+    "still_life": "48 renders of 640x640, true depth known",
+    "lego": "100 renders of 800x800 (NeRF-synthetic)",
+    "herz_jesu_p8": "8 photographs of 1536x1024",
+}
+
+
+def read(name: str) -> dict[str, Any] | None:
+    path = HERE / "results" / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def whole_runs() -> list[str]:
+    """One row per scene, and the peer's where somebody measured it on the same work."""
+    lines = [
+        "| scene | program | F1 at 1 / 2 / 4 pixel footprints | to the cloud | with mesh, report | peak memory |",
+        "|---|---|---|---|---|---|",
+    ]
+    peers = json.loads((HERE / "peers.json").read_text())
+    for name, what in SCENES.items():
+        run = read(f"geometry_{name}")
+        if run is None:
+            continue
+        score = run.get("score")
+        f1 = " / ".join(f"{score[k]['f1']:.3f}" for k in ("1px", "2px", "4px")) if score else "no truth"
+        stages = run["stages"]
+        cloud = sum(stages[k] for k in ("sparse", "dense", "fuse"))
+        memory = f"{run['peak_memory_bytes'] / 2**30:.1f} GiB"
+        lines.append(f"| `{name}`: {what} | **anyview** | {f1} | {cloud:.0f} s | {run['seconds']:.0f} s | {memory} |")
+        for peer in peers.get(name, []):
+            f1 = " / ".join(f"{value:.3f}" for value in peer["f1"])
+            lines.append(f"| | {peer['program']} | {f1} | {peer['seconds']:.0f} s | | |")
+    return lines
+
+
+def sparse_runs() -> list[str]:
+    """anyview's sparse stage beside pycolmap's flow, both in the same run."""
+    lines = ["| scene | sparse stage | points | reprojection error | CPU time |", "|---|---|---|---|---|"]
+    for name in SCENES:
+        run = read(f"sparse_{name}")
+        if run is None:
+            continue
+        for program, title in (("anyview", "**anyview**"), ("pycolmap", "pycolmap, exhaustive")):
+            r = run[program]
+            lines.append(
+                f"| {f'`{name}`' if program == 'anyview' else ''} | {title} | {r['points']:,} | "
+                f"{r['mean_reprojection_error']:.2f} px | {r['cpu_seconds']:.0f} s |"
+            )
+    return lines if len(lines) > 2 else []
+
+
+def table() -> str:
+    """Both tables, and where they were measured."""
+    run = next(r for r in map(read, (f"geometry_{name}" for name in SCENES)) if r is not None)
+    where = f"Measured on {run['machine']['cores']} cores ({run['machine']['cpu']}), no GPU, {run['date']}."
+    return "\n".join([*whole_runs(), "", *sparse_runs(), "", where + " " + NOTE])
+
+
+NOTE = (
+    "Truth and scoring: `benchmarks/`; the peer's whole-run figures come from the same images and cameras on the same "
+    "kind of machine (`benchmarks/peers.json` says how)."
+)
+
+
+def put_into(text: str, content: str) -> str:
+    """The text with what stands between the marks replaced."""
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{content}\n{END}{rest.split(END)[1]}"
+
+
+if __name__ == "__main__":
+    if "--write" in sys.argv:
+        README.write_text(put_into(README.read_text(), table()))
+    else:
+        print(table())
