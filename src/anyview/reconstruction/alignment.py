@@ -16,11 +16,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from anyview.reconstruction.window import LEAST_VARIANCE, PART, TAPS, find_samples, load_samples, project
+from anyview.reconstruction.window import LEAST_VARIANCE, PART, TAPS, find_samples, load_samples, project, sample
 
 f4 = np.float32
-u4 = np.uint32
-i4 = np.int32
 
 DAMPING = 0.02
 """Added to N's diagonal, as a share of it (Levenberg)."""
@@ -68,18 +66,9 @@ def normal_equations(window, half, ex, ey, middle, total):
     n12 = f4(0)
     n22 = f4(0)
     for k in range(TAPS):
-        word = window.word[half + k]
-        s00 = f4(i4(word & u4(255)))
-        s01 = f4(i4((word >> u4(8)) & u4(255)))
-        s10 = f4(i4((word >> u4(16)) & u4(255)))
-        s11 = f4(i4(word >> u4(24)))
-        fu, fv = window.fu[half + k], window.fv[half + k]
-        top = s00 + fu * (s01 - s00)
-        low = s10 + fu * (s11 - s10)
-        across = (s01 - s00) + fv * ((s11 - s10) - (s01 - s00))
-        s = top + fv * (low - top) - middle
-        d = ex * across + ey * (low - top)
-        seen = f4(1) if min(min(s00, s01), min(s10, s11)) > f4(0) else f4(0)
+        s, right, down, seen = sample(window, half + k)
+        s -= middle
+        d = ex * right + ey * down
         w = window.weight[k] * seen
         wr = window.weighted[k] * seen
         dx, dy = window.dx[k], window.dy[k]

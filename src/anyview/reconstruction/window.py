@@ -180,6 +180,21 @@ def load_samples(src, window):
 
 
 @njit(**PART)
+def sample(window, i):
+    """A tap's bilinear grey, its derivatives per pixel to the right and down, and 1 if all four neighbours count."""
+    word, fu, fv = window.word[i], window.fu[i], window.fv[i]
+    s00 = f4(i4(word & u4(255)))
+    s01 = f4(i4((word >> u4(8)) & u4(255)))
+    s10 = f4(i4((word >> u4(16)) & u4(255)))
+    s11 = f4(i4(word >> u4(24)))
+    top = s00 + fu * (s01 - s00)
+    low = s10 + fu * (s11 - s10)
+    right = (s01 - s00) + fv * ((s11 - s10) - (s01 - s00))
+    seen = f4(1) if min(min(s00, s01), min(s10, s11)) > f4(0) else f4(0)
+    return top + fv * (low - top), right, low - top, seen
+
+
+@njit(**PART)
 def _correlate(window, half, middle, total):
     """1 - NCC of the samples against the reference's, in [0, 2]; see `matching_costs`."""
     sw = f4(0)
@@ -189,15 +204,8 @@ def _correlate(window, half, middle, total):
     srr = f4(0)
     srs = f4(0)
     for k in range(TAPS):
-        word = window.word[half + k]
-        s00 = f4(i4(word & u4(255)))
-        s01 = f4(i4((word >> u4(8)) & u4(255)))
-        s10 = f4(i4((word >> u4(16)) & u4(255)))
-        s11 = f4(i4(word >> u4(24)))
-        top = s00 + window.fu[half + k] * (s01 - s00)
-        low = s10 + window.fu[half + k] * (s11 - s10)
-        s = top + window.fv[half + k] * (low - top) - middle
-        seen = f4(1) if min(min(s00, s01), min(s10, s11)) > f4(0) else f4(0)
+        s, _, _, seen = sample(window, half + k)
+        s -= middle
         w = window.weight[k] * seen
         wr = window.weighted[k] * seen
         ws = w * s
