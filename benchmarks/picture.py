@@ -18,7 +18,7 @@ from anyview.report.sides import render_sides
 from anyview.scene.snapshot import read_scene_json
 from anyview.workspace import Workspace
 
-SIDE = 420
+CELL = (420, 310)
 
 
 def main(work: Path, target: Path) -> None:
@@ -28,17 +28,21 @@ def main(work: Path, target: Path) -> None:
     mask = view.mask()
     alpha = np.ones(view.image().shape[:2], np.float32) if mask is None else mask.astype(np.float32)
     photograph = np.round(np.dstack([view.image(), alpha]) * 255).astype(np.uint8)
+    depth = color_depth(read_array(workspace.depth_map(view.name)))
+    if mask is not None:  # closer
+        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+        window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        photograph, depth = photograph[window], depth[window]
     poses = [v.world_from_cam for v in scene]
     cloud, mesh = read_ply(workspace.fused), read_ply(workspace.mesh)
-    size = (SIDE, SIDE)
     panels = [
         photograph,
-        color_depth(read_array(workspace.depth_map(view.name))),
-        render_sides(cloud.xyz, poses, rgb=cloud.rgb, normals=cloud.normals, size=size)[0].rgba(),
-        render_sides(mesh.xyz, poses, faces=mesh.faces, size=size)[0].rgba(),
+        depth,
+        render_sides(cloud.xyz, poses, rgb=cloud.rgb, normals=cloud.normals, size=CELL)[0].rgba(),
+        render_sides(mesh.xyz, poses, faces=mesh.faces, size=CELL)[0].rgba(),
     ]
     labels = [f"one of {len(scene)} pictures", "its depth", f"cloud, {len(cloud.xyz):,} points", "mesh"]
-    sheet = contact_sheet(panels, labels, len(panels), cell=size)
+    sheet = contact_sheet(panels, labels, len(panels), cell=CELL)
     PillowImage.fromarray(sheet).convert("RGB").quantize(192).save(target, optimize=True)
 
 
