@@ -8,7 +8,8 @@ import numpy as np
 import pycolmap
 import pytest
 
-from anyview.errors import SceneError
+from anyview.cli.main import main
+from anyview.errors import OptionError, SceneError
 from anyview.formats.colmap import read_array
 from anyview.pipelines.reconstruct import reconstruct
 from anyview.reconstruction.dense import dense, dense_camera, load_grey, passes
@@ -134,3 +135,20 @@ def test_empty_masks(scene: Scene, tmp_path: Path) -> None:
     ]
     with pytest.raises(SceneError, match="mask is empty"):
         dense(Workspace(tmp_path), Scene(tuple(blank)), DenseOptions())
+
+
+@pytest.mark.parametrize(
+    "values", [{"window_radius": 2}, {"sources": 0}, {"sources": 40}, {"max_cost": float("nan")}, {"depth_min": -1.0}]
+)
+def test_options_out_of_range(values: dict[str, float]) -> None:
+    with pytest.raises(OptionError, match=f"dense.{next(iter(values))}"):
+        DenseOptions(**values)  # type: ignore[arg-type]
+
+
+def test_an_option_that_cannot_work_stops_the_command_before_any_work(
+    scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--dense.depth-min", "3", "--dense.depth-max", "2"]
+    assert main(["reconstruct", str(scene.root), "--out", str(tmp_path / "work"), *words]) == 2
+    assert "must be below" in capsys.readouterr().err
+    assert not (tmp_path / "work").exists()

@@ -6,6 +6,7 @@ camera is a rig of its own and each image a frame of its own, as COLMAP 4 makes 
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -58,8 +59,11 @@ def write_database(
                         database.write_two_view_geometry(i + 1, j + 1, _two_views(views[i], views[j], found))
         finally:
             database.close()
-        with closing(sqlite3.connect(temporary)) as plain:  # COLMAP's write-ahead log leaves files beside it when read
-            plain.execute("PRAGMA journal_mode=DELETE")
+        try:
+            with closing(sqlite3.connect(temporary)) as plain:  # a write-ahead log leaves files beside it when read
+                plain.execute("PRAGMA journal_mode=DELETE")
+        except sqlite3.OperationalError as error:
+            raise OSError(errno.ENOSPC if "full" in str(error) else errno.EIO, str(error), str(path)) from error
 
 
 def is_whole(path: Path, images: int, keypoints: int, matches: int) -> bool:

@@ -8,7 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
+from anyview.errors import OptionError
+
 Quality: TypeAlias = Literal["low", "medium", "high"]
+
+_ANY = float("inf")
+
+
+def _within(stage: str, options: object, **limits: tuple[float, float]) -> None:
+    for name, (low, high) in limits.items():
+        value = getattr(options, name)
+        if not low <= value <= high:
+            expected = f"{low} to {high}" if high < _ANY else f"{low} or more"
+            raise OptionError("option out of range", where=f"{stage}.{name}", expected=expected, actual=value)
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,15 @@ class DenseOptions:
     """Cost per pixel of forward-backward error beyond the first, in two geometric passes; 0 leaves them out."""
     max_cost: float = 0.8
     """Pixels whose final cost (0 best, 2 worst) is higher give no depth."""
+
+    def __post_init__(self) -> None:
+        """Raise an OptionError where a value cannot work, before any work is done."""
+        _within("dense", self, window_radius=(3, 64), max_image_size=(16, _ANY), depth_min=(0, _ANY))
+        _within("dense", self, depth_max=(0, _ANY), sources=(1, 32), views_per_pixel=(1, 32), color_sigma=(0.1, _ANY))
+        _within("dense", self, coarsest_scale=(0, 8), search_iterations=(1, 100), iterations=(0, 100))
+        _within("dense", self, alignments=(0, 100), geometric_weight=(0, _ANY), max_cost=(0, 2))
+        if self.depth_max and self.depth_min >= self.depth_max:
+            raise OptionError("dense.depth_min must be below dense.depth_max", actual=(self.depth_min, self.depth_max))
 
 
 @dataclass(frozen=True)
