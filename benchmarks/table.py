@@ -73,8 +73,8 @@ def table() -> str:
 
 
 NOTE = (
-    "Truth and scoring: `benchmarks/`; the peer's whole-run figures come from the same images and cameras on the same "
-    "kind of machine (`benchmarks/peers.json` says how)."
+    "The peer's whole-run figures were handed to us with the scene and not run again (`benchmarks/peers.json`); "
+    "other jobs ran beside `lego` and `herz_jesu_p8` for part of the time."
 )
 
 
