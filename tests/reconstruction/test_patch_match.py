@@ -24,7 +24,7 @@ from anyview.reconstruction.patch_match import (
 )
 from stereo_scene import MATRIX, POSES, RHO_STEP, SIZE, TexturedPlane
 
-OPTIONS = {name: value for name, value in window.KERNEL.items() if name != "cache"}
+OPTIONS = window.KERNEL  # the cache's folder changes with the kernels' source, see conftest.py
 RANGE = (0.15, 0.7)
 f4 = np.float32
 
@@ -121,7 +121,8 @@ def random_cases(count: int, near: float, seed: int = 0) -> list[tuple[int, int,
         x, y = (int(v) for v in rng.integers(0, SIZE, 2))
         rho, gx, gy = true_plane(x, y)
         shift, tilt_x, tilt_y = rng.uniform(-1, 1, 3) * near * RHO_STEP
-        cases.append((x, y, (rho + shift, gx + 0.1 * tilt_x, gy + 0.1 * tilt_y)))
+        exact = rho + shift, gx + 0.1 * tilt_x, gy + 0.1 * tilt_y
+        cases.append((x, y, (float(f4(exact[0])), float(f4(exact[1])), float(f4(exact[2])))))
     return cases
 
 
@@ -129,7 +130,7 @@ def test_matching_cost_is_the_twins() -> None:
     views = masked_views()
     ref, src = make_reference(views[0], 0, RANGE, RHO_STEP), make_sources(views[0], views[1:3], 0)
     win, taps = make_window(5, 30.0), np.stack(window_taps(5), 1)
-    worst, bad, partial = 0.0, 0, 0
+    worst, bad, partial, either = 0.0, 0, 0, 0
     for x, y, plane in random_cases(400, 6.0):
         if views[0].grey[y, x] == 0:
             continue
@@ -139,11 +140,13 @@ def test_matching_cost_is_the_twins() -> None:
             bad += w == 2.0
             partial += 0 < w < 2
             if (g == 2.0) != (w == 2.0):  # a tap on the border of what counts: float32 against float64
+                either += 1
                 continue
             worst = max(worst, abs(g - w))
     assert bad > 20, "images' borders and masks are part of the cases"
     assert partial > 200
-    assert worst < 2e-3, worst  # measured: see the failure message of a smaller bound
+    assert either <= 2  # measured 0
+    assert worst < 3e-5, worst  # measured 7.9e-6; without the window's second-order term 4e-2
 
 
 def test_geometric_error_is_the_twins() -> None:
@@ -156,8 +159,9 @@ def test_geometric_error_is_the_twins() -> None:
         want = reference.geometric_error(twin(views[0]), twin(views[1]), depth, x, y, plane[0])
         got = float(_geometric(src, x, y, 0, f4(plane[0])))
         errors.append(abs(got - want))
-    assert np.quantile(errors, 0.99) < 1e-3  # a source position on the border of two pixels may fall either way
-    assert 0.0 < np.median(errors) < 1e-4
+    # measured 1.4e-5 at most; a source position on the border of two pixels may fall either way
+    assert np.quantile(errors, 0.99) < 5e-5
+    assert 0.0 < np.median(errors) < 1e-5  # measured 2.0e-6
 
 
 def test_gradient_is_the_correlations_derivative() -> None:
@@ -174,8 +178,8 @@ def test_gradient_is_the_correlations_derivative() -> None:
         found.append(out[6:].copy())
     error = np.linalg.norm(np.array(found) - wanted, axis=0) / np.linalg.norm(wanted, axis=0)
     assert len(found) > 20
-    # the twin's window also turns as the plane does, and bilinear samples have kinks
-    assert (error < 0.06).all(), error
+    # the twin's window also turns as the plane does, and bilinear samples have kinks; measured 0.004, 0.009, 0.016
+    assert (error < (0.01, 0.02, 0.03)).all(), error
 
 
 def test_solve_is_numpys() -> None:
@@ -201,7 +205,7 @@ def test_one_step_comes_nearer_to_the_truth() -> None:
             before.append(abs(plane[0] - rho) / RHO_STEP)
             after.append(abs(moved[0] - rho) / RHO_STEP)
     assert np.median(before) > 0.25  # pixels of displacement
-    assert np.median(after) < 0.04, np.median(after)
+    assert np.median(after) < 0.02, np.median(after)  # measured 0.010
 
 
 def test_candidates_are_the_twins_and_of_the_other_colour() -> None:
