@@ -1,4 +1,4 @@
-"""SIFT keypoints of masked views (Lowe 2004, through pycolmap), cached one file per view.
+"""SIFT keypoints of masked views (Lowe 2004, through OpenCV), cached one file per view.
 
 The object is cut out with a small margin and its surroundings are filled with its own smoothed colours, so that a
 silhouette is no edge: it makes few keypoints, and the background never enters a descriptor.
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
-import pycolmap
 from jaxtyping import Bool, Float32, UInt8
 from PIL import Image as PillowImage
 from scipy.ndimage import binary_dilation, distance_transform_edt
@@ -26,9 +26,11 @@ from anyview.workspace import Workspace, atomic_write
 
 MASK_CELL = 4  # pixels
 
-_VERSION = 1  # part of the cache's key: raise it when keypoints change
+_VERSION = 2  # part of the cache's key: raise it when keypoints change
 _MARGIN = 16  # pixels kept around the object's box
 _ALIGN = 8  # the cut starts on this grid, so that octaves sample the same pixels as in the whole image
+_LAYERS = 3  # scales per octave (Lowe 2004, 3.2)
+_SIGMA = 1.4  # blur of the first scale; Lowe's 1.6 finds a quarter fewer points, and they are placed less exactly
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -72,14 +74,7 @@ def detect(image: Image, mask: Mask | None, options: SparseOptions) -> Features:
         window = np.s_[top : int(rows[-1]) + 1 + _MARGIN, left : int(columns[-1]) + 1 + _MARGIN]
         grey, image, mask = _fill(grey[window], mask[window]), image[window], mask[window]
 
-    extraction = pycolmap.FeatureExtractionOptions(num_threads=1, use_gpu=False)
-    extraction.sift.max_num_features = options.max_features
-    extraction.sift.peak_threshold = options.peak_threshold
-    extractor = pycolmap.FeatureExtractor.create(extraction, device=pycolmap.Device.cpu)
-    found, described = extractor.extract_from_uint8_array(np.rint(grey * 255).clip(0, 255).astype(np.uint8))
-    keypoints = np.asarray(pycolmap.keypoints_to_matrix(found), np.float32).reshape(-1, 4)
-    descriptors = np.asarray(described.data, np.uint8).reshape(-1, 128)
-
+    keypoints, descriptors = _sift(np.rint(grey * 255).clip(0, 255).astype(np.uint8), options)
     x = keypoints[:, 0].astype(np.int64).clip(0, grey.shape[1] - 1)
     y = keypoints[:, 1].astype(np.int64).clip(0, grey.shape[0] - 1)
     if mask is not None:
@@ -111,9 +106,37 @@ def extract_features(
         task.done([path], keypoints=len(features))
         return features
 
-    pycolmap.logging.minloglevel = pycolmap.logging.ERROR.value
-    with progress.stage("features", len(views)) as advance:
-        return list(parallel_map(one, views, advance=advance))
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # one image per core is faster than all cores on each image
+    try:
+        with progress.stage("features", len(views)) as advance:
+            return list(parallel_map(one, views, advance=advance))
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _sift(
+    grey: UInt8[np.ndarray, "H W"], options: SparseOptions
+) -> tuple[Float32[np.ndarray, "M 4"], UInt8[np.ndarray, "M 128"]]:
+    """Keypoints and descriptors as `Features` holds them.
+
+    OpenCV puts the first pixel's centre at (0, 0), gives a diameter and degrees, and by default doubles images in a way
+    that shifts keypoints by a quarter of a pixel (its issue 23123).
+    """
+    sift = cv2.SIFT.create(
+        nfeatures=options.max_features,
+        nOctaveLayers=_LAYERS,
+        contrastThreshold=_LAYERS * options.peak_threshold,
+        enable_precise_upscale=True,
+        sigma=_SIGMA,
+    )
+    found, described = sift.detectAndCompute(grey, None)
+    if not found:
+        return np.empty((0, 4), np.float32), np.empty((0, 128), np.uint8)
+    keypoints = np.array([(*k.pt, 0.5 * k.size, np.radians(k.angle)) for k in found], np.float32)
+    keypoints[:, :2] += 0.5
+    share = described / np.maximum(described.sum(1, keepdims=True), 1)
+    return keypoints, np.rint(512 * np.sqrt(share)).clip(0, 255).astype(np.uint8)
 
 
 def _read(path: Path) -> Features:

@@ -28,7 +28,7 @@ class SparseOptions:
     """Features, pairs, matches, triangulation."""
 
     max_features: int = 8192
-    """Keypoints kept per image, largest first."""
+    """Keypoints kept per image, strongest first."""
     peak_threshold: float = 0.004
     """Weakest contrast of a keypoint (difference of Gaussians); lower finds more, and weaker, ones."""
     silhouette: float = 1.0
