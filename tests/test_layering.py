@@ -113,7 +113,7 @@ def test_a_planted_violation_is_found(module: str, source: str, word: str) -> No
     ("module", "source"),
     [
         ("anyview.scene.load", "from anyview.formats import ply\nfrom anyview.errors import SceneError\nimport numpy"),
-        ("anyview.reconstruction.dense", "from anyview.reconstruction.sweep import x\nfrom .views import y"),
+        ("anyview.reconstruction.dense", "from anyview.reconstruction.search import x\nfrom .views import y"),
         ("anyview.errors", "from anyview.typing import Pose"),
         ("anyview.cli.main", "from anyview import __version__"),
     ],

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numba import njit
 
-from anyview.reconstruction import reference, sweep, window
+from anyview.reconstruction import reference, selection, window
 from anyview.reconstruction.alignment import aligned, epipolar_direction, normal_equations, solve_damped
+from anyview.reconstruction.costs import plane_cost
 from anyview.reconstruction.hypotheses import State, admissible, perturbed, random_plane, region_best
 from anyview.reconstruction.patch_match import (
     Pass,
@@ -60,7 +61,9 @@ def _solve(n):
 @njit(**OPTIONS)
 def _aligned(ref, src, win, x, y, rho, gx, gy, chosen, count):
     total = window.open_window(ref, win, x, y)
-    return aligned(ref, src, win, total, x, y, rho, gx, gy, chosen, count)
+    cost, nrho, ngx, ngy, step = aligned(ref, src, win, total, x, y, rho, gx, gy, chosen, count)
+    same, _ = plane_cost(ref, src, win, total, x, y, rho, gx, gy, chosen, count, f4(0), f4(10))
+    return nrho, ngx, ngy, cost / f4(count), same, step
 
 
 @njit(**OPTIONS)
@@ -70,12 +73,12 @@ def _region(state, mask, x, y, region):
 
 @njit(**OPTIONS)
 def _score(costs, n, j, tau):
-    return sweep.joint_score(costs, n, j, tau)
+    return selection.joint_score(costs, n, j, tau)
 
 
 @njit(**OPTIONS)
 def _best(scores, most):
-    return sweep.best_views(scores, most)
+    return selection.best_views(scores, most)
 
 
 @njit(**OPTIONS)
@@ -204,6 +207,9 @@ def test_one_step_comes_nearer_to_the_truth() -> None:
             moved = _aligned(ref, src, win, x, y, *(f4(v) for v in plane), chosen, 4)
             before.append(abs(plane[0] - rho) / RHO_STEP)
             after.append(abs(moved[0] - rho) / RHO_STEP)
+            assert moved[3] == pytest.approx(moved[4], abs=1e-5)  # the step comes with the cost before it
+            long = np.abs(np.subtract(moved[:3], plane)) / RHO_STEP
+            assert moved[5] == pytest.approx(max(long[0], 5 * (long[1] + long[2])), rel=1e-3, abs=2e-4)
     assert np.median(before) > 0.25  # pixels of displacement
     assert np.median(after) < 0.02, np.median(after)  # measured 0.010
 

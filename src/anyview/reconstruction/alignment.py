@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from anyview.reconstruction.window import LEAST_VARIANCE, PART, TAPS, find_samples, load_samples, project, sample
+from anyview.reconstruction.window import BAD, LEAST_VARIANCE, PART, TAPS, find_samples, load_samples, sample
 
 f4 = np.float32
 
@@ -43,7 +43,7 @@ def epipolar_direction(src, x, y, j, rho, rho_step):
 
 @njit(**PART)
 def normal_equations(window, half, ex, ey, middle, total):
-    """One source's N (00 01 02 11 12 22) and g, or zeros where the window has nothing to compare."""
+    """One source's N (00 01 02 11 12 22), g and matching cost; zeros and BAD where there is nothing to compare."""
     sw = f4(0)
     sr = f4(0)
     srr = f4(0)
@@ -97,12 +97,12 @@ def normal_equations(window, half, ex, ey, middle, total):
         n22 += dd * dy * dy
     zero = f4(0)
     if sw < f4(0.5) * total:
-        return zero, zero, zero, zero, zero, zero, zero, zero, zero
+        return zero, zero, zero, zero, zero, zero, zero, zero, zero, f4(BAD)
     norm = f4(1) / sw
     mean_r, mean_s = sr * norm, ss * norm
     var_r, var_s = srr * norm - mean_r * mean_r, sss * norm - mean_s * mean_s
     if var_r < f4(LEAST_VARIANCE) or var_s < f4(LEAST_VARIANCE):
-        return zero, zero, zero, zero, zero, zero, zero, zero, zero
+        return zero, zero, zero, zero, zero, zero, zero, zero, zero, f4(BAD)
     inv_s, inv_rs = norm / var_s, norm / np.sqrt(var_r * var_s)
     ncc = (srs - mean_s * sr) * inv_rs
     p0, p1, p2 = (s0 - mean_s * d0) * inv_s, (s1 - mean_s * d1) * inv_s, (s2 - mean_s * d2) * inv_s
@@ -117,6 +117,7 @@ def normal_equations(window, half, ex, ey, middle, total):
         (r0 - mean_r * d0) * inv_rs - ncc * p0,
         (r1 - mean_r * d1) * inv_rs - ncc * p1,
         (r2 - mean_r * d2) * inv_rs - ncc * p2,
+        f4(1) - min(max(ncc, f4(-1)), f4(1)) * sw / total,
     )
 
 
@@ -147,24 +148,30 @@ def solve_damped(n00, n01, n02, n11, n12, n22, g0, g1, g2):
 
 @njit(**PART)
 def aligned(ref, src, window, total, x, y, rho, gx, gy, chosen, count):
-    """The plane after one damped Gauss-Newton step over the selected sources; as long a step as LONGEST allows."""
+    """One damped Gauss-Newton step over the selected sources, as long as LONGEST allows.
+
+    Returns the matching cost before it, summed over the sources, the plane after it, and the step's length: the largest
+    displacement of the window's centre or rim, pixels.
+    """
     n00, n01, n02, n11, n12, n22 = f4(0), f4(0), f4(0), f4(0), f4(0), f4(0)
-    g0, g1, g2 = f4(0), f4(0), f4(0)
+    g0, g1, g2, cost = f4(0), f4(0), f4(0), f4(0)
     middle = ref.grey[y, x]
     for first in range(0, count, 2):
-        for h in range(2):
-            i = min(first + h, count - 1)
-            find_samples(src, window, h * TAPS, x, y, chosen[i], rho, gx, gy)
+        second = min(first + 1, count - 1)
+        inside_j = find_samples(src, window, 0, x, y, chosen[first], rho, gx, gy)
+        inside_k = find_samples(src, window, TAPS, x, y, chosen[second], rho, gx, gy)
         load_samples(src, window)
         for h in range(2):
             if first + h < count:
-                j = chosen[first + h]
-                if project(src, window.spread, x, y, j, rho, gx, gy)[0]:
-                    ex, ey = epipolar_direction(src, x, y, j, rho, ref.rho_step)
-                    a, b, c, d, e, f, u, v, w = normal_equations(window, h * TAPS, ex, ey, middle, total)
+                if inside_k if h else inside_j:
+                    ex, ey = epipolar_direction(src, x, y, chosen[first + h], rho, ref.rho_step)
+                    a, b, c, d, e, f, u, v, w, m = normal_equations(window, h * TAPS, ex, ey, middle, total)
                     n00, n01, n02, n11, n12, n22 = n00 + a, n01 + b, n02 + c, n11 + d, n12 + e, n22 + f
                     g0, g1, g2 = g0 + u, g1 + v, g2 + w
+                    cost += m
+                else:
+                    cost += f4(BAD)
     t0, t1, t2 = solve_damped(n00, n01, n02, n11, n12, n22, g0, g1, g2)
     long = max(abs(t0), (abs(t1) + abs(t2)) * window.dy[TAPS - 1])
     scale = ref.rho_step * (f4(LONGEST) / long if long > f4(LONGEST) else f4(1))
-    return rho + t0 * scale, gx + t1 * scale, gy + t2 * scale
+    return cost, rho + t0 * scale, gx + t1 * scale, gy + t2 * scale, min(long, f4(LONGEST))

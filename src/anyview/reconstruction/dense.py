@@ -30,7 +30,7 @@ from anyview.scene.scene import Scene, View
 from anyview.typing import Depth, Normals
 from anyview.workspace import Task, Workspace, atomic_write, fingerprint
 
-_VERSION = 3  # part of every key: raise it when the same options give other maps
+_VERSION = 4  # part of every key: raise it when the same options give other maps
 
 
 @dataclass(frozen=True)

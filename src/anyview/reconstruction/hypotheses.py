@@ -1,4 +1,4 @@
-"""Planes to try at a pixel: at random, a neighbour's, the surroundings', its own perturbed; and which are admissible.
+"""Planes to try at a pixel: at random, the surroundings', its own perturbed; and which are admissible.
 
 Planes are (rho, gx, gy), see `window.py`. Sources: Galliani et al. 2015 (checkerboard), Xu and Tao 2019 (adaptive
 sampling). `reference.py` says the same in plain numpy; the tests compare them.
@@ -16,6 +16,26 @@ from anyview.reconstruction.window import PART
 
 f4 = np.float32
 u4 = np.uint32
+
+REGIONS = 8
+"""Neighbourhoods that each offer one plane."""
+
+TILT = 0.3
+"""Planes are alike if their slopes differ by less than this share per pixel of what their places may differ by."""
+
+ONE_PLANE = 0.5
+"""Four pixels lie in one plane if, moved to the same pixel, their planes differ by less, pixels of displacement."""
+
+
+class Scratch(NamedTuple):
+    """Work space for one pixel: candidates, and their costs against each source."""
+
+    costs: np.ndarray  # (REGIONS + 1, S) float32, photometric; the last row is the pixel's own plane's
+    scores: np.ndarray  # (S,) float32
+    chosen: np.ndarray  # (S,) int32, the selected sources
+    rho: np.ndarray  # (REGIONS + 1,) float32
+    gx: np.ndarray
+    gy: np.ndarray
 
 
 class State(NamedTuple):
@@ -101,3 +121,66 @@ def region_best(state, mask, x, y, region):
             lowest = state.cost[yy, xx]
             best = yy * width + xx
     return best
+
+
+@njit(**PART)
+def collect_candidates(ref, state, scratch, x, y, near):
+    """The regions' planes, moved to this pixel; those within `near` pixels of its own plane are left out.
+
+    Returns how many.
+    """
+    width = ref.grey.shape[1]
+    rho, gx, gy = state.rho[y, x], state.gx[y, x], state.gy[y, x]
+    limit = near * ref.rho_step
+    n = 0
+    for region in range(REGIONS):
+        at = region_best(state, ref.grey, x, y, region)
+        if at < 0:
+            continue
+        qy, qx = at // width, at % width
+        ngx, ngy = state.gx[qy, qx], state.gy[qy, qx]
+        nrho = state.rho[qy, qx] + ngx * f4(x - qx) + ngy * f4(y - qy)
+        if not admissible(ref, x, y, nrho, ngx, ngy):
+            continue
+        tilt = abs(ngx - gx) + abs(ngy - gy)
+        if abs(nrho - rho) < limit and tilt < f4(TILT) * limit:
+            continue
+        scratch.rho[n], scratch.gx[n], scratch.gy[n] = nrho, ngx, ngy
+        n += 1
+    return n
+
+
+@njit(**PART)
+def between(ref, state, x, y, diagonal):
+    """The mean of the planes of the four adjacent (or diagonal) pixels, moved here, where those are one plane.
+
+    Windows of adjacent pixels share most of their taps: what the four agree on, a window here would only repeat.
+
+    Returns whether they agree, then the plane, its cost, and the views of the cheapest of the four.
+    """
+    height, width = ref.grey.shape
+    zero = f4(0)
+    if x < 1 or y < 1 or x >= width - 1 or y >= height - 1:
+        return False, zero, zero, zero, zero, u4(0)
+    rho, gx, gy, cost = zero, zero, zero, zero
+    low, high, xlow, xhigh, ylow, yhigh = f4(1e30), f4(-1e30), f4(1e30), f4(-1e30), f4(1e30), f4(-1e30)
+    views = u4(0)
+    lowest = f4(9)
+    for k in range(4):
+        dx = (1 if k & 1 else -1) if diagonal or k < 2 else 0
+        dy = (1 if k & 2 else -1) if diagonal else (0 if k < 2 else (1 if k & 1 else -1))
+        xx, yy = x + dx, y + dy
+        if ref.grey[yy, xx] <= zero:
+            return False, zero, zero, zero, zero, u4(0)
+        qx, qy = state.gx[yy, xx], state.gy[yy, xx]
+        q = state.rho[yy, xx] - qx * f4(dx) - qy * f4(dy)
+        m = state.cost[yy, xx]
+        rho, gx, gy, cost = rho + q, gx + qx, gy + qy, cost + m
+        low, xlow, ylow = min(low, q), min(xlow, qx), min(ylow, qy)
+        high, xhigh, yhigh = max(high, q), max(xhigh, qx), max(yhigh, qy)
+        if m < lowest:
+            lowest = m
+            views = state.views[yy, xx]
+    spread = max(high - low, max(xhigh - xlow, yhigh - ylow))
+    quarter = f4(0.25)
+    return spread < f4(ONE_PLANE) * ref.rho_step, rho * quarter, gx * quarter, gy * quarter, cost * quarter, views

@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8, UInt32
 
 from anyview.cameras.poses import inverse
-from anyview.reconstruction.hypotheses import State
+from anyview.reconstruction.hypotheses import REGIONS, Scratch, State
+from anyview.reconstruction.improve import Effort, improve
 from anyview.reconstruction.pyramid import at_scale, refine_planes
-from anyview.reconstruction.sweep import REGIONS, Effort, Scratch, start, sweep
+from anyview.reconstruction.search import search, start
 from anyview.reconstruction.window import Reference, Sources, Window, pack
 from anyview.typing import Pose
 
@@ -60,9 +61,9 @@ class Pass:
 
     Attributes:
         scale: 0 is full size, k is halved k times.
-        joint: sweeps with joint view selection over all sources (global search).
-        light: sweeps that propagate and align with views selected by each pixel's own plane.
-        alignments: most least-squares steps per pixel and light sweep.
+        joint: sweeps of the global search, with joint view selection over all sources.
+        light: sweeps that align and propagate, before which the sources are those of the pass before.
+        alignments: most least-squares steps per pixel and sweep.
         geometric: weight of the forward-backward error, per pixel at this scale; above 0, only pixels whose depth
             too few sources agree with are worked on.
     """
@@ -175,11 +176,15 @@ def match_view(
     compared = 0
     if before is None:
         compared += start(ref, src, window, state, scratch, most, seed)
-    for iteration in range(plan.joint + plan.light):
-        joint = iteration < plan.joint
-        effort = Effort(joint, plan.alignments, np.float32(plan.geometric), most)
+    for iteration in range(plan.joint):
         for color in (0, 1):
-            compared += sweep(ref, src, window, state, scratch, effort, color, iteration, seed + 1 + iteration)
+            compared += search(
+                ref, src, window, state, scratch, most, plan.alignments, color, iteration, seed + 1 + iteration
+            )
+    effort = Effort(plan.alignments, np.float32(plan.geometric), most)
+    for _ in range(plan.light):
+        for lattice in (0, 1, 2):
+            compared += improve(ref, src, window, state, scratch, effort, lattice)
     return Planes(plan.scale, state.rho, state.gx, state.gy, state.cost, state.views), compared
 
 

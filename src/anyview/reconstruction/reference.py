@@ -1,4 +1,4 @@
-"""The dense kernels again, in plain numpy and float64: what `window.py`, `alignment.py` and `sweep.py` must agree with.
+"""The dense kernels again, in plain numpy and float64: what `window.py`, `alignment.py` and the rest must agree with.
 
 Nothing runs this but the tests and readers. A plane at pixel (x, y) is (rho, gx, gy): inverse depth at the pixel's
 centre, 1 / scene units, and its change per pixel in x and in y. Grey images hold 1..255, and 0 where masked out.

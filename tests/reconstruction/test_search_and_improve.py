@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from numba import njit
 
-from anyview.reconstruction import reference, sweep, window
-from anyview.reconstruction.hypotheses import State, admissible, perturbed, random_plane
+from anyview.reconstruction import hypotheses, reference, selection, window
+from anyview.reconstruction.costs import WORST, plane_cost
+from anyview.reconstruction.hypotheses import REGIONS, Scratch, State, admissible, between, perturbed, random_plane
+from anyview.reconstruction.improve import Effort, improve
 from anyview.reconstruction.patch_match import (
     Pass,
     Planes,
@@ -22,6 +25,7 @@ from anyview.reconstruction.patch_match import (
     match_view,
     window_taps,
 )
+from anyview.reconstruction.search import search
 from stereo_scene import MATRIX, POSES, RHO_STEP, SIZE, TexturedPlane, pose
 
 RANGE = (0.15, 0.7)
@@ -30,18 +34,18 @@ f4 = np.float32
 
 @njit(**window.KERNEL)
 def _votes(state, mask, x, y, j):
-    return sweep.neighbour_votes(state, mask, x, y, j)
+    return selection.neighbour_votes(state, mask, x, y, j)
 
 
 @njit(**window.KERNEL)
-def _candidates(ref, state, scratch, x, y, everything):
-    return sweep.collect_candidates(ref, state, scratch, x, y, everything)
+def _candidates(ref, state, scratch, x, y, near):
+    return hypotheses.collect_candidates(ref, state, scratch, x, y, near)
 
 
 @njit(**window.KERNEL)
 def _plane_cost(ref, src, win, x, y, rho, gx, gy, chosen, count, geometric, limit):
     total = window.open_window(ref, win, x, y)
-    return sweep.plane_cost(ref, src, win, total, x, y, rho, gx, gy, chosen, count, geometric, limit)
+    return plane_cost(ref, src, win, total, x, y, rho, gx, gy, chosen, count, geometric, limit)
 
 
 @njit(**window.KERNEL)
@@ -89,40 +93,53 @@ def random_state(views: list[StereoView], seed: int) -> State:
     )
 
 
-def make_scratch(sources: int) -> sweep.Scratch:
-    rows = sweep.REGIONS + 1
-    return sweep.Scratch(
+def make_scratch(sources: int) -> Scratch:
+    rows = REGIONS + 1
+    return Scratch(
         np.zeros((rows, sources), f4), np.zeros(sources, f4), np.zeros(sources, np.int32), *np.zeros((3, rows), f4)
     )
 
 
-def run_sweep(ref: Reference, src: Sources, state: State, effort: sweep.Effort, color: int) -> State:
-    after = State(*(a.copy() for a in state))
-    scratch = make_scratch(len(POSES) - 1)
-    sweep.sweep(ref, src, make_window(5, 30.0), after, scratch, effort, color, 1, 17)
-    return after
+Sweep = Callable[[Reference, Sources, State], object]
+"""One kernel's call on a lattice of pixels."""
 
 
-EFFORTS = [
-    sweep.Effort(True, 1, f4(0), 2),
-    sweep.Effort(False, 2, f4(0), 3),
-    sweep.Effort(False, 1, f4(0.1), 3),
-]
+def searching(color: int) -> Sweep:
+    return lambda ref, src, state: search(
+        ref, src, make_window(5, 30.0), state, make_scratch(src.offset.size), 3, 1, color, 1, 17
+    )
 
 
-@pytest.mark.parametrize("color", [0, 1])
-@pytest.mark.parametrize("effort", EFFORTS, ids=["joint", "light", "geometric"])
-def test_pixels_of_one_colour_may_be_visited_in_any_order(effort: sweep.Effort, color: int) -> None:
-    """A sweep changes one colour and of that colour reads each pixel for itself only: half of them replaced by
+def improving(lattice: int, geometric: float) -> Sweep:
+    effort = Effort(2, f4(geometric), 3)
+    return lambda ref, src, state: improve(
+        ref, src, make_window(5, 30.0), state, make_scratch(src.offset.size), effort, lattice
+    )
+
+
+Y, X = np.mgrid[:SIZE, :SIZE]
+LATTICES = [(X % 2 == 0) & (Y % 2 == 0), (X % 2 == 1) & (Y % 2 == 1), (X + Y) % 2 == 1]
+SWEEPS = {
+    "search 0": (searching(0), (X + Y) % 2 == 0),
+    "search 1": (searching(1), (X + Y) % 2 == 1),
+    **{f"improve {k}": (improving(k, 0.0), LATTICES[k]) for k in range(3)},
+    **{f"geometric {k}": (improving(k, 0.1), LATTICES[k]) for k in range(3)},
+}
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_pixels_of_one_lattice_may_be_visited_in_any_order(name: str) -> None:
+    """A sweep changes one lattice and of that lattice reads each pixel for itself only: half of them replaced by
     something else altogether leaves the other half's result the same, to the bit."""
+    run, mine = SWEEPS[name]
     views = scene(depths=True)
     ref, src = make_reference(views[0], 0, RANGE, RHO_STEP), make_sources(views[0], views[1:], 0)
     first, other = random_state(views, 0), random_state(views, 1)
-    y, x = np.mgrid[:SIZE, :SIZE]
-    mine = (x + y) % 2 == color
     replaced = mine & (np.random.default_rng(2).random(mine.shape) < 0.5)
     mixed = State(*(np.where(replaced, b, a) for a, b in zip(first, other, strict=True)))
-    one, two = (run_sweep(ref, src, state, effort, color) for state in (first, mixed))
+    one, two = (State(*(a.copy() for a in state)) for state in (first, mixed))
+    run(ref, src, one)
+    run(ref, src, two)
     changed = np.zeros_like(mine)
     for before, after, again in zip(first, one, two, strict=True):
         assert np.array_equal(before[~mine], after[~mine])
@@ -130,6 +147,45 @@ def test_pixels_of_one_colour_may_be_visited_in_any_order(effort: sweep.Effort, 
         assert np.array_equal(after[views[0].grey == 0], before[views[0].grey == 0])
         changed |= before != after
     assert changed[mine].mean() > 0.3
+
+
+@njit(**window.KERNEL)
+def _between(ref, state, x, y, diagonal):
+    return between(ref, state, x, y, diagonal)
+
+
+def test_a_pixel_takes_the_mean_of_four_that_lie_in_one_plane() -> None:
+    """Against the planes moved one by one, in plain numpy."""
+    views = scene()
+    ref, state = make_reference(views[0], 0, RANGE, RHO_STEP), random_state(views, 5)
+    rng, inside = np.random.default_rng(0), views[0].grey > 0
+    truth = 1 / TexturedPlane().depth(POSES[0])
+    noise = rng.normal(0, 0.12 * RHO_STEP, truth.shape)
+    noise[48:] *= 4
+    state.rho[inside] = (truth + noise)[inside]
+    state.gx[inside], state.gy[inside] = truth[0, 1] - truth[0, 0], truth[1, 0] - truth[0, 0]
+    for diagonal, steps in ((False, [(1, 0), (-1, 0), (0, 1), (0, -1)]), (True, [(1, 1), (-1, 1), (1, -1), (-1, -1)])):
+        taken = {True: 0, False: 0}
+        for x, y in rng.integers(0, SIZE, (600, 2)).tolist():
+            at = [(x + a, y + b) for a, b in steps]
+            usable = all(0 <= p < SIZE and 0 <= q < SIZE and inside[q, p] for p, q in at)
+            got = _between(ref, state, x, y, diagonal)
+            if not usable:
+                assert not got[0]
+                continue
+            theirs = np.array([[float(plane[q, p]) for plane in state[:4]] for p, q in at])
+            moved = [reference.move_plane(tuple(t[:3]), x - p, y - q) for t, (p, q) in zip(theirs, at, strict=True)]
+            planes = np.array(moved)
+            spread = np.ptp(planes, axis=0).max() / RHO_STEP
+            if abs(spread - hypotheses.ONE_PLANE) < 1e-3:
+                continue
+            assert got[0] == (spread < hypotheses.ONE_PLANE)
+            taken[got[0]] += 1
+            assert np.allclose(got[1:4], planes.mean(0), rtol=1e-5, atol=1e-8)
+            assert got[4] == pytest.approx(theirs[:, 3].mean(), rel=1e-5)
+            p, q = at[int(theirs[:, 3].argmin())]
+            assert got[5] == state.views[q, p]
+        assert min(taken.values()) > 50
 
 
 def test_votes_are_those_of_the_four_neighbours_inside() -> None:
@@ -147,8 +203,8 @@ def test_votes_are_those_of_the_four_neighbours_inside() -> None:
             assert got == pytest.approx(want, abs=1e-6)  # measured 2.9e-7
 
 
-@pytest.mark.parametrize("everything", [True, False])
-def test_candidates_are_the_twins_planes_moved_to_the_pixel(everything: bool) -> None:
+@pytest.mark.parametrize("near", [0.0, 0.1])
+def test_candidates_are_the_twins_planes_moved_to_the_pixel(near: float) -> None:
     views = scene()
     ref, state, scratch = make_reference(views[0], 0, RANGE, RHO_STEP), random_state(views, 3), make_scratch(4)
     state.rho[::7] += f4(0.6)  # some leave the range
@@ -167,19 +223,19 @@ def test_candidates_are_the_twins_planes_moved_to_the_pixel(everything: bool) ->
             moved = reference.move_plane((theirs[0], theirs[1], theirs[2]), x - at[0], y - at[1])
             if not _admissible(ref, x, y, *(f4(v) for v in moved)):
                 continue
-            near = abs(moved[0] - state.rho[y, x]) < 0.08 * RHO_STEP
+            shift = abs(moved[0] - state.rho[y, x])
             tilt = abs(moved[1] - state.gx[y, x]) + abs(moved[2] - state.gy[y, x])
-            if everything or not (near and tilt < 0.025 * RHO_STEP):
+            if not (shift < near * RHO_STEP and tilt < 0.3 * near * RHO_STEP):
                 wanted.append(moved)
             else:
                 dropped += 1
-        n = _candidates(ref, state, scratch, x, y, everything)
+        n = _candidates(ref, state, scratch, x, y, f4(near))
         assert n == len(wanted)
-        full += n == sweep.REGIONS
+        full += n == REGIONS
         got = np.stack([scratch.rho[:n], scratch.gx[:n], scratch.gy[:n]], 1)
         assert np.allclose(got, np.reshape(wanted, (-1, 3)), rtol=1e-6, atol=1e-7)  # measured 6e-8
     assert full > 30
-    assert (dropped > 20) == (not everything)
+    assert (dropped > 20) == (near > 0)
 
 
 def test_plane_cost_is_the_mean_of_the_twins_and_stops_above_the_limit() -> None:
@@ -214,7 +270,7 @@ def test_plane_cost_is_the_mean_of_the_twins_and_stops_above_the_limit() -> None
         assert _plane_cost(*args, f4(1.01 * mean))[0] == got
         assert _plane_cost(*args, f4(0.99 * mean))[0] > 0.99 * mean
     assert worst < 3e-5  # measured 5e-6
-    assert _plane_cost(ref, src, win, 40, 40, f4(0.9), f4(0), f4(0), chosen, 4, f4(0), f4(10)) == (sweep.WORST, 0)
+    assert _plane_cost(ref, src, win, 40, 40, f4(0.9), f4(0), f4(0), chosen, 4, f4(0), f4(10)) == (WORST, 0)
 
 
 def test_what_lies_behind_a_source_has_the_worst_cost_and_error() -> None:
