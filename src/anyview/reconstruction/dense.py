@@ -25,12 +25,13 @@ from anyview.progress import SILENT, Progress
 from anyview.reconstruction.options import DenseOptions
 from anyview.reconstruction.patch_match import Pass, Planes, StereoView, match_view
 from anyview.reconstruction.pyramid import grey_from_rgb
+from anyview.reconstruction.smoothing import smooth_planes
 from anyview.reconstruction.views import ViewPlan, plan_views
 from anyview.scene.scene import Scene, View
 from anyview.typing import Depth, Normals
 from anyview.workspace import Task, Workspace, atomic_write, fingerprint
 
-_VERSION = 4  # part of every key: raise it when the same options give other maps
+_VERSION = 5  # part of every key: raise it when the same options give other maps
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ class _Run:
             schedule,
             previous,
             rho_range=(1 / plan.depth_max, 1 / plan.depth_min),
-            rho_step=plan.rho_step * self.views[plan.name].camera.fx / self.camera(self.views[plan.name]).fx,
+            rho_step=self._rho_step(plan),
             radius=self.options.window_radius,
             color_sigma=self.options.color_sigma,
             most=self.options.views_per_pixel,
@@ -180,12 +181,23 @@ class _Run:
         task.done([path])
         return compared
 
+    def _rho_step(self, plan: ViewPlan) -> float:
+        """Inverse depth per pixel of displacement at the dense stage's size."""
+        view = self.views[plan.name]
+        return plan.rho_step * view.camera.fx / self.camera(view).fx
+
     def finish(self, plan: ViewPlan) -> None:
         """Write a view's maps in COLMAP's format."""
         task = self.final(plan)
         if task.fresh:
             return
         planes = self._read_planes(len(passes(self.options)) - 1, plan.name)
+        if self.options.smoothing:
+            wanted = np.where(planes.cost <= self.options.max_cost, planes.rho, np.float32(0))
+            step = np.float32(self._rho_step(plan))
+            rho, gx, gy = smooth_planes(wanted, planes.gx, planes.gy, planes.cost, step, self.options.smoothing)
+            rho = np.where(rho > 0, rho.clip(1 / plan.depth_max, 1 / plan.depth_min), 0).astype(np.float32)
+            planes = Planes(planes.scale, rho, gx, gy, planes.cost, planes.views)
         depth, normals, cost = maps_from_planes(planes, self.camera(self.views[plan.name]), self.options.max_cost)
         paths = [self.workspace.depth_map(plan.name), self.workspace.normal_map(plan.name),
                  self.workspace.confidence_map(plan.name)]  # fmt: skip

@@ -24,9 +24,6 @@ u4 = np.uint32
 AGREE = 3
 """A depth that so many sources' own depths agree with is left alone by geometric passes."""
 
-POOR = 0.3
-"""With a higher cost after alignment, all sources are looked at again."""
-
 NEAR = 0.5
 """Candidates within so many pixels of the own plane are left to alignment."""
 
@@ -89,9 +86,8 @@ def improve_pixel(ref, src, window, state, scratch, effort, x, y):
             cost, step = c, long
             rho, gx, gy = nrho, ngx, ngy
             nrho, ngx, ngy = mrho, mgx, mgy
-    if cost > f4(POOR):
-        views, count, cost = select_again(ref, src, window, total, state, scratch, effort, x, y, rho, gx, gy)
-        compared += scratch.scores.size
+    views, count, cost = select_again(ref, src, window, total, state, scratch, effort, x, y, rho, gx, gy)
+    compared += scratch.scores.size
 
     state.rho[y, x], state.gx[y, x], state.gy[y, x] = rho, gx, gy
     n = collect_candidates(ref, state, scratch, x, y, f4(NEAR))

@@ -77,6 +77,8 @@ class DenseOptions:
     """Most least-squares steps per pixel and iteration."""
     geometric_weight: float = 0.1
     """Cost per pixel of forward-backward error beyond the first, in two geometric passes; 0 leaves them out."""
+    smoothing: int = 4
+    """At last each pixel's plane becomes the mean of those of its surface within so many pixels; 0 leaves this out."""
     max_cost: float = 0.8
     """Pixels whose final cost (0 best, 2 worst) is higher give no depth."""
 
@@ -86,6 +88,7 @@ class DenseOptions:
         _within("dense", self, depth_max=(0, _ANY), sources=(1, 32), views_per_pixel=(1, 32), color_sigma=(0.1, _ANY))
         _within("dense", self, coarsest_scale=(0, 8), search_iterations=(1, 100), iterations=(0, 100))
         _within("dense", self, alignments=(0, 100), geometric_weight=(0, _ANY), max_cost=(0, 2))
+        _within("dense", self, smoothing=(0, 64))
         if self.depth_max and self.depth_min >= self.depth_max:
             raise OptionError("dense.depth_min must be below dense.depth_max", actual=(self.depth_min, self.depth_max))
 

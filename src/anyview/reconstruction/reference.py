@@ -199,3 +199,19 @@ def select_views(scores: Sequence[float], most: int, share: float = 0.2) -> set[
     """The two best sources, and up to `most` in all of those that reach this share of the best one's score."""
     order = sorted((j for j, s in enumerate(scores) if s > 0), key=lambda j: (-scores[j], j))
     return {j for i, j in enumerate(order[:most]) if i < 2 or scores[j] > share * scores[order[0]]}
+
+
+def smooth_plane(
+    planes: Float64[np.ndarray, "3 H W"], cost: Float64[np.ndarray, "H W"], step: float, radius: int, x: int, y: int
+) -> Float64[np.ndarray, "3"]:
+    """Mean of the planes within a square that pass this pixel, and that this pixel's plane passes, within `step`."""
+    own, total, acc = planes[:, y, x], 0.0, np.zeros(3)
+    for yy in range(max(y - radius, 0), min(y + radius + 1, cost.shape[0])):
+        for xx in range(max(x - radius, 0), min(x + radius + 1, cost.shape[1])):
+            theirs = planes[:, yy, xx]
+            moved = move_plane((theirs[0], theirs[1], theirs[2]), x - xx, y - yy)
+            back = move_plane((own[0], own[1], own[2]), xx - x, yy - y)
+            if theirs[0] > 0 and abs(moved[0] - own[0]) < step and abs(back[0] - theirs[0]) < step:
+                weight = 1 / (0.1 + cost[yy, xx])
+                total, acc = total + weight, acc + weight * np.array(moved)
+    return acc / total
