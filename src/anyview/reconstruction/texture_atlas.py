@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int, Int32
+from jaxtyping import Bool, Float64, Int32
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -112,7 +112,7 @@ def flatten(
     views: Sequence[View],
     normals: Float64[np.ndarray, "F 3"],
 ) -> Float64[np.ndarray, "C 2"]:
-    """Where each corner lies in its own patch, pixels of its view."""
+    """Where each corner lies in its own patch, pixels of its view; some face must have one."""
     out = np.zeros((len(patches.vertex), 2))
     of_corner = patches.view[patches.patch]
     for number, view in enumerate(views):
@@ -146,41 +146,49 @@ def pack(patches: Patches, flat: Float64[np.ndarray, "C 2"], largest: int) -> La
     local = flat - low[patches.patch]
     scale = 1.0
     while True:
-        placed, width, height = _place(patches, local * scale)
+        corner, width, height = _place(patches, local * scale)
         if max(width, height) <= largest:
             break
         # the padding does not shrink with the patches, so the first guess may not be enough
         scale *= _SHRINK * largest / max(width, height)
-    if scale == 1:
-        # a pixel's centre onto a texel's: xatlas starts every patch at a texel's centre
-        shift = np.full((len(patches.view), 2), np.nan)
-        shift[patches.patch[::-1]] = (placed - flat)[::-1]
-        placed = placed + (np.rint(shift) - shift)[patches.patch]
-    return Layout(placed, width, height, scale)
+    if scale == 1:  # pixels' centres onto texels'; this takes half a texel of the padding at most
+        corner = np.rint(corner - low) + low
+    return Layout(local * scale + corner[patches.patch], width, height, scale)
 
 
-def _place(patches: Patches, local: Float64[np.ndarray, "C 2"]) -> tuple[Float64[np.ndarray, "C 2"], int, int]:
+def _place(patches: Patches, local: Float64[np.ndarray, "C 2"]) -> tuple[Float64[np.ndarray, "P 2"], int, int]:
+    """The upper left corner of each patch and the size of the texture, from coordinates local to each patch."""
     import xatlas
 
     atlas = xatlas.Atlas()
-    atlas.add_uv_mesh(local.astype(np.float32), patches.corners.astype(np.uint32))
+    # each patch as a mesh of its own: within one mesh xatlas joins what happens to have the same coordinates
+    by_patch = np.argsort(patches.of_face, kind="stable")
+    ends = np.cumsum(np.bincount(patches.of_face, minlength=len(patches.view)))
+    groups = []  # holds on to the arrays: xatlas takes two meshes at the same address for one
+    for own in np.split(by_patch, ends[:-1]):
+        corner, indices = np.unique(patches.corners[own], return_inverse=True)
+        indices = indices.reshape(-1, 3).astype(np.uint32)
+        groups.append((corner, indices.reshape(-1), local[corner].astype(np.float32), indices))
+        atlas.add_uv_mesh(*groups[-1][2:])
     packing = xatlas.PackOptions()
     packing.resolution, packing.texels_per_unit, packing.padding = 0, 1.0, PADDING
     packing.rotate_charts = packing.rotate_charts_to_axis = False
     atlas.generate(xatlas.ChartOptions(), packing)
-    _, indices, uv = atlas[0]
-    texels = np.full(local.shape, np.nan)
-    texels[patches.corners.reshape(-1)] = np.asarray(uv, np.float64)[np.asarray(indices).reshape(-1)]
-    return texels * [atlas.width, atlas.height], int(atlas.width), int(atlas.height)
+    corner_of_patch = np.zeros((len(groups), 2))
+    size = np.array([atlas.width, atlas.height])
+    for number, (corner, indices, *_) in enumerate(groups):
+        _, placed, uv = atlas[number]
+        texels = np.asarray(uv, np.float64)[np.asarray(placed).reshape(-1)] * size
+        corner_of_patch[number] = texels.min(0)
+        # xatlas stretches patches to whole texels; nothing else may have happened to it, unless it has no area
+        off = np.abs(texels - texels.min(0) - local[corner[indices]]).max()
+        assert off <= 1.01 or not texels.any(), f"patch {number} is not where it was put: {off}"
+    return corner_of_patch, int(atlas.width), int(atlas.height)
 
 
 def _pixel_size(flat: Float64[np.ndarray, "F 3 2"], corners: Float64[np.ndarray, "F 3 3"]) -> float:
     """Median side of a pixel on the surface, scene units."""
-    if not len(flat):
-        return float(np.linalg.norm(np.ptp(corners.reshape(-1, 3), axis=0)) / 256) if len(corners) else 1.0
     u, v = flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]
     a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     image = np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0])
     return float(np.median(np.sqrt(np.linalg.norm(np.cross(a, b), axis=1) / np.maximum(image, 1e-12))))
-
-

@@ -6,9 +6,11 @@ columns. World frame, scene units.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
-from jaxtyping import Float32, Float64, Int32
-from scipy.ndimage import binary_erosion, minimum_filter
+from jaxtyping import Float32, Float64, Int32, UInt8
+from scipy.ndimage import binary_erosion, distance_transform_edt, minimum_filter
 
 from anyview.compute import cpu_count, parallel_map
 from anyview.progress import Advance
@@ -16,6 +18,8 @@ from anyview.reconstruction import texture_kernels as kernels
 from anyview.reconstruction.zbuffer import fill
 from anyview.scene.scene import Scene, View
 from anyview.typing import Image, Mask
+
+Shaded = TypeVar("Shaded", Image, UInt8[np.ndarray, "H W 3"])
 
 KEPT = 12
 """Candidates per face."""
@@ -43,28 +47,18 @@ def photograph(
     depth = np.where(index >= 0, depth, np.float32(np.inf))
     state = np.full(depth.shape, 2, np.uint8)
     if mask is not None:
-        image = continued(image, mask, kernels.MARGIN + 2)
+        image = continued(image, mask) if mask.any() else image
         state[~mask] = 0
     inside = np.ones(depth.shape, bool) if mask is None else mask
-    state[inside & ~binary_erosion(inside, np.ones((3, 3)), iterations=kernels.MARGIN)] = 1
+    state[inside & ~binary_erosion(inside, np.ones((3, 3), bool), iterations=kernels.MARGIN)] = 1
     near = minimum_filter(depth, 2 * kernels.MARGIN + 1, mode="nearest")
     return kernels.Photograph(np.ascontiguousarray(image), gradient(image), state, depth, near, lens), points
 
 
-def continued(image: Image, mask: Mask, steps: int) -> Image:
-    """The image with colours carried past the mask's edge, each step to the eight neighbours, by their mean."""
-    known = mask.astype(np.float32)
-    color = image * known[..., None]
-    for _ in range(steps):
-        total, count = np.zeros_like(color), np.zeros_like(known)
-        for dy in (-1, 0, 1):
-            for dx in (-1, 0, 1):
-                total += _shifted(color * known[..., None], dy, dx)
-                count += _shifted(known, dy, dx)
-        new = (known == 0) & (count > 0)
-        color[new] = total[new] / count[new][:, None]
-        known[new] = 1
-    return color
+def continued(image: Shaded, there: Mask) -> Shaded:
+    """The image with every pixel that is not there coloured like its nearest other."""
+    nearest = distance_transform_edt(~there, return_distances=False, return_indices=True)
+    return image[nearest[0], nearest[1]]
 
 
 def gradient(image: Image) -> Float32[np.ndarray, "H W"]:
@@ -118,7 +112,9 @@ def without_outliers(candidates: kernels.Candidates) -> kernels.Candidates:
     rows = np.arange(len(votes))
     median = np.sort(color, 1)[rows, middle]
     with np.errstate(invalid="ignore"):
-        distance = np.where(there, np.linalg.norm(color - np.where(votes[:, None] > 0, median, 0)[:, None], axis=2), np.inf)
+        distance = np.where(
+            there, np.linalg.norm(color - np.where(votes[:, None] > 0, median, 0)[:, None], axis=2), np.inf
+        )
     spread = 1.4826 * np.sort(distance, 1)[rows, middle]
     limit = np.maximum(_OUTLIER * spread, _LEAST_OUTLIER)
     bad = there & (votes >= _FEWEST)[:, None] & (distance > limit[:, None])
@@ -126,13 +122,3 @@ def without_outliers(candidates: kernels.Candidates) -> kernels.Candidates:
         source=np.where(bad, -1, candidates.source).astype(np.int32),
         weight=np.where(bad, 0, candidates.weight).astype(np.float32),
     )
-
-
-def _shifted(array: np.ndarray, dy: int, dx: int) -> np.ndarray:
-    """The array moved by whole pixels, zeros coming in."""
-    out = np.zeros_like(array)
-    height, width = array.shape[:2]
-    out[max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)] = array[
-        max(-dy, 0) : height + min(-dy, 0), max(-dx, 0) : width + min(-dx, 0)
-    ]
-    return out

@@ -208,7 +208,9 @@ def bake(faces, corners, texels, points, fallback, photo, seen_only, atlas):
                     x = p * points[i, 0] + q * points[j, 0] + r * points[k, 0]
                     y = p * points[i, 1] + q * points[j, 1] + r * points[k, 1]
                     z = p * points[i, 2] + q * points[j, 2] + r * points[k, 2]
-                    found = _fetch(photo, x, y, z, slope, state == SEEN, color)
+                    found = _fetch(photo, x, y, z, slope, 1.0 if state == SEEN else MARGIN + 1.0, color)
+                    if not found and state == AROUND:
+                        continue  # the nearest texel that is there will do
                 if not found:
                     if seen_only:
                         state = AROUND
@@ -223,7 +225,7 @@ def bake(faces, corners, texels, points, fallback, photo, seen_only, atlas):
 
 
 @njit(**_OPTIONS)
-def _fetch(photo, x, y, z, slope, hidden_counts, color):
+def _fetch(photo, x, y, z, slope, pixels, color):
     """The colour of a point in the camera's frame; False where another surface hides it or it leaves the object."""
     height, width = photo.depth.shape
     if not z > 0:
@@ -231,9 +233,9 @@ def _fetch(photo, x, y, z, slope, hidden_counts, color):
     u, v = photo.camera[0] * x / z + photo.camera[2], photo.camera[1] * y / z + photo.camera[3]
     if not (0 <= u < width and 0 <= v < height):
         return False
-    if hidden_counts and (
-        photo.state[int(v), int(u)] == 0 or photo.depth[int(v), int(u)] < z - tolerance(z, slope, 1.0, photo.camera)
-    ):
+    if photo.state[int(v), int(u)] == 0:
+        return False
+    if photo.depth[int(v), int(u)] < z - tolerance(z, slope, pixels, photo.camera):
         return False
     bilinear(photo.image, u, v, color)
     return True
@@ -255,7 +257,7 @@ def bilinear(image, u, v, color):
 
 @njit(**_OPTIONS)
 def look(photo, points, slopes, colors, seen):
-    """Colours of points in the camera's frame, and which of them the view sees.
+    """Colours of points in the camera's frame, and which of them the view sees clear of any outline's margin.
 
     Args:
         photo: `Photograph`.
@@ -266,8 +268,12 @@ def look(photo, points, slopes, colors, seen):
     """
     color = np.empty(3, np.float64)
     for i in range(len(points)):
-        seen[i] = _fetch(photo, points[i, 0], points[i, 1], points[i, 2], slopes[i], True, color)
+        x, y, z = points[i]
+        seen[i] = _fetch(photo, x, y, z, slopes[i], 1.0, color)
         if seen[i]:
+            u, v = photo.camera[0] * x / z + photo.camera[2], photo.camera[1] * y / z + photo.camera[3]
+            close = z - tolerance(z, slopes[i], MARGIN + 1.0, photo.camera)
+            seen[i] = photo.state[int(v), int(u)] == 2 and photo.near[int(v), int(u)] >= close
             for n in range(3):
                 colors[i, n] = color[n]
 

@@ -88,8 +88,8 @@ def corrections(seams: Seams, patches: Patches) -> Float32[np.ndarray, "C 3"]:
     both = seams.seen.all(0)
     difference = (seams.color[1] - seams.color[0]).astype(np.float64)
     blocks, right = [], np.zeros((count, 3))
-    for end, weight in enumerate((1 - seams.along, seams.along)):
-        weight = np.where(both, weight, 0)
+    for end, near in enumerate((1 - seams.along, seams.along)):
+        weight = np.where(both, near, 0.0)
         total = np.bincount(seams.edge, weight, len(seams.faces))
         good = total > 1e-9
         wanted = np.stack([np.bincount(seams.edge, weight * d, len(seams.faces)) for d in difference.T], 1)
@@ -98,12 +98,14 @@ def corrections(seams: Seams, patches: Patches) -> Float32[np.ndarray, "C 3"]:
         blocks.append((here, there, 1.0))
         np.add.at(right, here, wanted)
         np.add.at(right, there, -wanted)
-    sides = np.sort(np.concatenate([patches.corners[:, [0, 1]], patches.corners[:, [1, 2]], patches.corners[:, [2, 0]]]), 1)
+    sides = np.sort(
+        np.concatenate([patches.corners[:, [0, 1]], patches.corners[:, [1, 2]], patches.corners[:, [2, 0]]]), 1
+    )
     sides = np.unique(sides, axis=0)
     blocks.append((sides[:, 0], sides[:, 1], _GRADUAL))
     matrix = _ANCHOR * eye_array(count, format="csc")
-    for here, there, weight in blocks:
-        matrix = matrix + weight * _laplacian(here, there, count)
+    for here, there, strength in blocks:
+        matrix = matrix + strength * _laplacian(here, there, count)
     solved = splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(right)
     return np.asarray(solved, np.float32)
 
@@ -127,9 +129,7 @@ def level_locally(
     t = seams.along[:, None]
     ends = seams.corners[seams.edge]
     fixed, values = [], []
-    level = [
-        seams.color[side] + (1 - t) * added[ends[:, side, 0]] + t * added[ends[:, side, 1]] for side in (0, 1)
-    ]
+    level = [seams.color[side] + (1 - t) * added[ends[:, side, 0]] + t * added[ends[:, side, 1]] for side in (0, 1)]
     for side in (0, 1):
         place = (1 - t) * layout.texels[ends[:, side, 0]] + t * layout.texels[ends[:, side, 1]]
         column = np.clip(place[:, 0].astype(np.int64), 0, layout.width - 1)
@@ -230,13 +230,11 @@ def _neighbours(members, patch, number):
     for i in range(len(members)):
         here = members[i]
         row, column = here // columns, here % columns
-        k = 0
-        for dy, dx in ((0, -1), (0, 1), (-1, 0), (1, 0)):
+        for k, (dy, dx) in enumerate(((0, -1), (0, 1), (-1, 0), (1, 0))):
             if 0 <= row + dy < height and 0 <= column + dx < columns:
                 there = here + dy * columns + dx
                 if flat[there] == flat[here]:
                     out[i, k] = number[there] if number[there] >= 0 else -2
-            k += 1
     return out
 
 

@@ -17,7 +17,7 @@ from anyview.reconstruction.texture_kernels import Candidates
 
 _SWEEPS = 12  # forward and back
 _POLISH = 10
-_PATCH = 0.03  # radius of a patch below which a change of views does not pay, in roots of the whole area
+_PATCH = 0.03
 _GAIN = 0.2  # share of the best weight that a change of views should win there
 _OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
 

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, UInt8
-from scipy.ndimage import distance_transform_edt
 from scipy.spatial import KDTree
 
 from anyview.errors import FormatError, SceneError
@@ -24,7 +23,7 @@ from anyview.progress import SILENT, Advance, Progress
 from anyview.reconstruction import texture_kernels as kernels
 from anyview.reconstruction.options import MeshOptions
 from anyview.reconstruction.texture_atlas import Layout, Patches, cut, face_pairs, flatten, pack
-from anyview.reconstruction.texture_candidates import gather, photograph, without_outliers
+from anyview.reconstruction.texture_candidates import continued, gather, photograph, without_outliers
 from anyview.reconstruction.texture_glb import write_textured_glb
 from anyview.reconstruction.texture_levelling import Seams, corrections, find_seams, level_locally
 from anyview.reconstruction.texture_views import choose
@@ -156,7 +155,7 @@ def _make(
     patch = np.where(atlas.owner >= 0, patches.of_face[atlas.owner], -1).astype(np.int32)
     level_locally(atlas.color, patch, seams, patches, layout, added)
     image = (np.clip(atlas.color, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return spread(image, atlas.owner >= 0), layout, patches, seen
+    return continued(image, atlas.owner >= 0), layout, patches, seen
 
 
 def _fill_from_views(
@@ -205,9 +204,3 @@ def _slopes(triangles: Float64[np.ndarray, "n 3 3"]) -> Float64[np.ndarray, " n"
     length = np.linalg.norm(normal, axis=1) * np.linalg.norm(ray, axis=1)
     cosine = np.abs((normal * ray).sum(1)) / np.maximum(length, 1e-30)
     return np.sqrt(1 / np.maximum(cosine, kernels.LEAST_COSINE) ** 2 - 1)
-
-
-def spread(image: UInt8[np.ndarray, "H W 3"], there: Bool[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 3"]:
-    """The image with every empty texel coloured like its nearest other, so that mip maps mix in nothing foreign."""
-    nearest = distance_transform_edt(~there, return_distances=False, return_indices=True)
-    return image[nearest[0], nearest[1]]
