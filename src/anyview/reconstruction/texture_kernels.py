@@ -76,7 +76,7 @@ def tolerance(z, slope, pixels, camera):
 def score(view, photo, vertices, faces, first, last, candidates):
     """Weigh a view for faces first .. last - 1 and keep it where it is among the K best.
 
-    The weight is projected area times (FLAT + mean gradient), times the seen share to the eighth power, less nine tenths
+    The weight is projected area times (FLAT + mean gradient), times the eighth power of the seen share, less 90 %
     of what lies in the margin. Samples are the centroids of the m * m triangles that a face divides into.
 
     Args:

@@ -87,13 +87,14 @@ def corrections(seams: Seams, patches: Patches) -> Float32[np.ndarray, "C 3"]:
     count = len(patches.vertex)
     both = seams.seen.all(0)
     difference = (seams.color[1] - seams.color[0]).astype(np.float64)
-    blocks, right = [], np.zeros((count, 3))
+    blocks: list[tuple[np.ndarray, np.ndarray, float]] = []
+    right = np.zeros((count, 3))
     for end, near in enumerate((1 - seams.along, seams.along)):
         weight = np.where(both, near, 0.0)
         total = np.bincount(seams.edge, weight, len(seams.faces))
         good = total > 1e-9
-        wanted = np.stack([np.bincount(seams.edge, weight * d, len(seams.faces)) for d in difference.T], 1)
-        wanted = wanted[good] / total[good, None]
+        sums = np.stack([np.bincount(seams.edge, weight * d, len(seams.faces)) for d in difference.T], 1)
+        wanted = sums[good] / total[good, None]
         here, there = seams.corners[good, 0, end], seams.corners[good, 1, end]
         blocks.append((here, there, 1.0))
         np.add.at(right, here, wanted)
