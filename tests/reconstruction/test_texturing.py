@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -80,8 +81,8 @@ def true_colors(rendered: SyntheticScene, vertices: np.ndarray) -> np.ndarray:
         depth = rendered.truth[view.name].depth[pixel[:, 1], pixel[:, 0]]
         seen = (depth > 0) & (np.abs(depth - points[:, 2]) < 0.02 * points[:, 2])
         found[number, seen] = view.image()[pixel[seen, 1], pixel[seen, 0]]
-    with np.testing.suppress_warnings() as quiet:
-        quiet.filter(RuntimeWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # some vertices are seen by no view
         median = np.nanmedian(found, 0)
     return np.rint(255 * np.where(np.isnan(median), [0.0, 0.5, 0.0], median)).astype(np.uint8)
 
@@ -105,7 +106,7 @@ def scores(folder: Path, rendered: SyntheticScene, surface: trimesh.Trimesh, col
 @pytest.mark.parametrize(
     ("rendered", "surface", "expected"),
     [
-        (box, box_mesh, 24),  # measured MBOX
+        (box, box_mesh, 26),  # measured 28.1, with vertex colours 14.9
         (ball, ball_mesh, 30),  # measured 32.2, with vertex colours 17.6
     ],
 )
@@ -117,7 +118,6 @@ def test_a_held_out_view(rendered, surface, expected, tmp_path: Path) -> None:  
     assert result.texture_faces == len(surface.faces)
     assert result.texture_scale == 1
     both = scores(tmp_path, rendered, surface, colors).mean(0)
-    print("PSNR", both, result)
     assert both[0] > expected
     assert both[0] > both[1] + 4
 
