@@ -24,9 +24,10 @@ from anyview.errors import FormatError, OptionError
 from anyview.formats.ply import Ply, read_ply, write_ply
 from anyview.progress import SILENT, Progress
 from anyview.reconstruction.options import MeshOptions
+from anyview.reconstruction.texture_glb import Y_UP
 from anyview.workspace import Workspace, atomic_write, digest_file
 
-_VERSION = 3  # part of the key: raise it when the same cloud gives another mesh
+_VERSION = 4  # part of the key: raise it when the same cloud gives another mesh
 _FEWEST_POINTS = 100
 _DEEPEST = 11  # octree levels: beyond, memory and time grow faster than detail
 _NEIGHBOURS = 4  # points that colour a vertex
@@ -42,7 +43,9 @@ class MeshResult:
 
 
 def mesh(workspace: Workspace, options: MeshOptions, progress: Progress = SILENT) -> MeshResult:
-    """Write `WORK/mesh.ply` and `WORK/mesh.glb` (y up, as glTF wants it) from `WORK/fused.ply`.
+    """Write `WORK/mesh.ply` and, unless it is to have a texture, `WORK/mesh.glb` (y up) from `WORK/fused.ply`.
+
+    With `options.texture`, `mesh.glb` is written by `anyview.reconstruction.texturing.texture` afterwards.
 
     Raises:
         FormatError: the cloud is missing, damaged or too small.
@@ -50,8 +53,11 @@ def mesh(workspace: Workspace, options: MeshOptions, progress: Progress = SILENT
     """
     if not 0 <= options.simplify <= 1 or options.trim < 0 or not 0 <= options.depth <= 14:
         raise OptionError("mesh option out of range", expected="depth 0..14, trim >= 0, simplify 0..1", actual=options)
-    glb = workspace.root / "mesh.glb"
-    task = workspace.task("mesh", (_VERSION, options, digest_file(workspace.fused)))
+    if options.texture_faces < 100 or not 64 <= options.texture_size <= 16384:
+        expected = "texture_faces >= 100, texture_size 64..16384"
+        raise OptionError("mesh option out of range", expected=expected, actual=options)
+    shape = (options.depth, options.trim, options.simplify)
+    task = workspace.task("mesh", (_VERSION, shape, digest_file(workspace.fused)))
     record = task.record()
     if record is None:
         cloud = read_ply(workspace.fused)
@@ -83,12 +89,25 @@ def mesh(workspace: Workspace, options: MeshOptions, progress: Progress = SILENT
             normals = np.asarray(surface.vertex_normals, np.float32)
             with atomic_write(workspace.mesh) as temporary:
                 write_ply(temporary, vertices.astype(np.float32), normals=normals, rgb=colors, faces=faces)
-            with atomic_write(glb) as temporary:
-                up = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])
-                temporary.write_bytes(trimesh.exchange.gltf.export_glb(trimesh.Scene(surface.apply_transform(up))))
             advance()
-        record = task.done([workspace.mesh, glb], vertices=len(vertices), faces=len(faces))
+        record = task.done([workspace.mesh], vertices=len(vertices), faces=len(faces))
+    if not options.texture:
+        _write_glb(workspace)
     return MeshResult(int(record["notes"]["vertices"]), int(record["notes"]["faces"]))
+
+
+def _write_glb(workspace: Workspace) -> None:
+    """`mesh.glb` with the vertices' colours. A task of its own, because a textured one may have taken its place."""
+    glb = workspace.root / "mesh.glb"
+    task = workspace.task("glb", (_VERSION, digest_file(workspace.mesh)))
+    if not task.fresh:
+        ply = read_ply(workspace.mesh)
+        surface = trimesh.Trimesh(
+            ply.xyz, ply.faces, vertex_normals=ply.normals, vertex_colors=ply.rgb, process=False
+        ).apply_transform(Y_UP)
+        with atomic_write(glb) as temporary:
+            temporary.write_bytes(trimesh.exchange.gltf.export_glb(trimesh.Scene(surface)))
+        task.done([glb])
 
 
 def point_spacing(points: Float64[np.ndarray, "N 3"]) -> float:

@@ -121,6 +121,12 @@ class MeshOptions:
     """Surface further than this many point spacings from the cloud is cut away."""
     simplify: float = 0.0
     """Share of faces to keep, 0 to 1; 0 keeps all."""
+    texture: bool = False
+    """Give `mesh.glb` a texture from the photographs, instead of a colour per vertex."""
+    texture_faces: int = 200_000
+    """Faces of the textured mesh at most: it is simplified, because the texture has the detail."""
+    texture_size: int = 4096
+    """Longest side of the texture, texels; it is smaller where the photographs hold no more."""
 
 
 @dataclass(frozen=True)

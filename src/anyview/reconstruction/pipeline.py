@@ -185,8 +185,16 @@ def _mesh(workspace: Workspace, options: ReconstructionOptions, progress: Progre
     from anyview.reconstruction.meshing import mesh
 
     _require(workspace.fused, f"anyview fuse {workspace.root}")
-    result = timed(workspace, "mesh", options.mesh, progress, lambda p: mesh(workspace, options.mesh, p))
-    update_summary(workspace, mesh=_facts(result))
+
+    def work(progress: Progress) -> dict[str, Any]:
+        facts = _facts(mesh(workspace, options.mesh, progress))
+        if options.mesh.texture:
+            from anyview.reconstruction.texturing import texture
+
+            facts |= _facts(texture(workspace, _scene(workspace), options.mesh, progress))
+        return facts
+
+    update_summary(workspace, mesh=timed(workspace, "mesh", options.mesh, progress, work))
 
 
 def _facts(result: Any) -> dict[str, Any]:

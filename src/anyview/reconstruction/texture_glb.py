@@ -1,0 +1,54 @@
+"""A textured mesh as binary glTF, through trimesh: one mesh, one material, one image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import trimesh
+from jaxtyping import Float64, Int32, UInt8
+from PIL import Image as PillowImage
+
+Y_UP = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])
+"""glTF's y up from a world with z up."""
+
+_ROUGHNESS = 0.9  # photographs have the light in them already: nothing should shine on top
+
+
+def write_textured_glb(
+    path: Path,
+    vertices: Float64[np.ndarray, "M 3"],
+    faces: Int32[np.ndarray, "F 3"],
+    vertex: Int32[np.ndarray, " C"],
+    corners: Int32[np.ndarray, "F 3"],
+    texels: Float64[np.ndarray, "C 2"],
+    image: UInt8[np.ndarray, "H W 3"],
+) -> None:
+    """Write positions, normals (those of the mesh before it was cut into patches), texture coordinates and the image.
+
+    Args:
+        path: where to.
+        vertices, faces: the mesh, world frame.
+        vertex: of each corner of the atlas.
+        corners: of each face.
+        texels: where each corner lies in the image, (x, y), y down.
+        image: base colour, sRGB.
+    """
+    normals = np.array(trimesh.Trimesh(vertices, faces, process=False).vertex_normals)
+    height, width = image.shape[:2]
+    coordinates = np.stack([texels[:, 0] / width, 1 - texels[:, 1] / height], 1)  # trimesh turns v over when it writes
+    material = trimesh.visual.material.PBRMaterial(
+        name="photographs",
+        baseColorTexture=PillowImage.fromarray(image),
+        baseColorFactor=[255, 255, 255, 255],
+        metallicFactor=0.0,
+        roughnessFactor=_ROUGHNESS,
+    )
+    surface = trimesh.Trimesh(
+        vertices[vertex] @ Y_UP[:3, :3].T,
+        corners,
+        vertex_normals=normals[vertex] @ Y_UP[:3, :3].T,
+        visual=trimesh.visual.TextureVisuals(coordinates, material=material),
+        process=False,
+    )
+    path.write_bytes(trimesh.exchange.gltf.export_glb(trimesh.Scene(surface), include_normals=True))
