@@ -1,4 +1,4 @@
-"""Weak texture and highlights: a table of ceramics, plaster, plastic and cartons, reconstructed from renders and scored.
+"""Weak texture and highlights: a table of ceramics, plaster and plastic, reconstructed from renders and scored.
 
 usage: python benchmarks/weak_texture.py OUT [--seeds 0 1 2] [--source CHECKOUT] [--record NAME]
 
@@ -161,13 +161,13 @@ def digest(folder: Path) -> str:
 
 
 def source_version(checkout: Path) -> str:
-    """The commit of a checkout's `src`, with "modified" where files differ from it."""
+    """The commit of a checkout, with "modified" where its `src` differs from it."""
 
     def git(*command: str) -> str:
         return subprocess.run(["git", "-C", str(checkout), *command], capture_output=True, text=True).stdout.strip()
 
-    commit = git("log", "-1", "--format=%h", "--", "src") if git("rev-parse", "HEAD") else ""
-    return (commit or "unknown") + (", modified" if git("status", "--porcelain", "--", "src") else "")
+    modified = ", modified" if git("status", "--porcelain", "--", "src") else ""
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + modified
 
 
 if __name__ == "__main__":
