@@ -19,6 +19,7 @@ import datetime
 import hashlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, default=Path(__file__).resolve().parents[1])
     parser.add_argument("--record", default="weak_texture")
     arguments = parser.parse_args()
+    results: dict[str, Any] = {}
     record = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "source": source_version(arguments.source),
@@ -58,28 +60,32 @@ def main() -> None:
         "versions": {"anyview": anyview.__version__, **machine.versions()},
         "render": RENDER,
         "weak": {"window": WINDOW, "below_grey_levels": WEAK},
-        "seeds": {str(seed): run(arguments.out / f"seed_{seed}", seed, arguments.source) for seed in arguments.seeds},
+        "seeds": results,
     }
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{arguments.record}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
-    for seed, result in record["seeds"].items():
-        print(f"seed {seed}: {result['seconds']} s, {result['weak_share']:.0%} of the surface is weak")
+    for seed in arguments.seeds:
+        result = results[str(seed)] = run(arguments.out / f"seed_{seed}", seed, arguments.source)
+        path.write_text(json.dumps(record, indent=1) + "\n")
+        seconds = f"{result['seconds']} s, {result['cpu_seconds']} s of CPU"
+        print(f"seed {seed}: {seconds}, {result['weak_share']:.0%} of the surface is weak")
         for kind, scores in result["score"].items():
             row = "  ".join(f"{k} {s['precision']:.3f} {s['recall']:.3f} {s['f1']:.3f}" for k, s in scores.items())
-            print(f"  {kind:9} precision recall F1 at {row}")
+            print(f"  {kind:9} precision recall F1 at {row}", flush=True)
     print(path)
 
 
 def run(folder: Path, seed: int, source: Path) -> dict[str, Any]:
     """Render, reconstruct and score one seed."""
     images, work = folder / "scene", folder / "work"
+    if work.exists():
+        sys.exit(f"{work} exists: what it holds would be taken over and not timed; give another OUT or remove it")
     if not (images / "transforms_train.json").exists():  # written last
         render_scene(seed=seed, **RENDER).write(images)
-    begin = time.perf_counter()
+    begin, used = time.perf_counter(), children_cpu_seconds()
     command = [sys.executable, "-m", "anyview", "reconstruct", str(images), "--out", str(work)]
     subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(source / "src")})
-    seconds = time.perf_counter() - begin
+    seconds, cpu = time.perf_counter() - begin, children_cpu_seconds() - used
     summary = json.loads((work / "summary.json").read_text())
     scene = load_scene(images).split("train")
     truth = true_surface(scene)
@@ -88,6 +94,7 @@ def run(folder: Path, seed: int, source: Path) -> dict[str, Any]:
     return {
         "images": digest(images),
         "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu, 1),
         "stages": summary["stages"],
         "peak_memory_bytes": summary["peak_memory_bytes"],
         "dense": summary["dense"],
@@ -150,6 +157,12 @@ def is_weak(scene: Scene, truth: TruthCloud) -> Any:
         seen[index] += visible
         low[index] += visible & (contrast[pixel] < WEAK)
     return low >= 0.5 * np.maximum(seen, 1)
+
+
+def children_cpu_seconds() -> float:
+    """What finished subprocesses used: unlike seconds, hardly changed by other jobs on the machine."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def digest(folder: Path) -> str:

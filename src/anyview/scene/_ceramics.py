@@ -30,7 +30,7 @@ def ceramics(rng: np.random.Generator, texture: float, specular: float, environm
     board = _BOARDS[int(rng.integers(len(_BOARDS)))]
     grain = tuple(_darker(board, 1 - i * (1 - _DRIFT) / 3) for i in range(4))
     table = Thing(
-        sdf.CYLINDER, (1.5, 0.05, 0.02), (1.5, 1.5, 0.05), paint.FAINT_WOOD, grain, paint.FLAT_MAP, 0.7, gloss=0.4
+        sdf.CYLINDER, (1.35, 0.05, 0.02), (1.35, 1.35, 0.05), paint.FAINT_WOOD, grain, paint.FLAT_MAP, 0.7, gloss=0.4
     )
     b.add(table, (0, 0, -0.05))
     if environment:
@@ -52,10 +52,10 @@ def ceramics(rng: np.random.Generator, texture: float, specular: float, environm
         sunlight(rng, texture, specular, 11.0 if environment else 0.0),
         instances,
         target=np.array([0, 0, 0.15]),
-        radius=1.6,
+        radius=1.42,
         elevations=(13.0, 62.0),
         axis=np.array([0.0, 0, 1]),
-        bounds=np.array([[-1.5, -1.5, -0.1], [1.5, 1.5, 1.3]]),
+        bounds=np.array([[-1.35, -1.35, -0.1], [1.35, 1.35, 1.3]]),
     )
 
 
@@ -111,7 +111,7 @@ def _bust(b: Builder, floor: Floor, color: str) -> None:
 def _carton(b: Builder, floor: Floor, color: str, label: tuple[str, str]) -> None:
     """A carton with large plain sides; one of them bears a label."""
     half = np.array([b.rng.uniform(0.16, 0.2), b.rng.uniform(0.26, 0.32), b.rng.uniform(0.3, 0.36)])
-    x, y = floor.place(float(np.hypot(half[0], half[1])), 0.75, 1.05)
+    x, y = floor.place(float(np.hypot(half[0], half[1])), 0.7, 0.95)
     box = Thing(sdf.BOX, (*half, 0.008), tuple(half), paint.DECAL, _drift(color, *label), scale=0.17, gloss=0.15)
     b.add(box, (x, y, half[2]), _spin(b))
 
@@ -119,7 +119,7 @@ def _carton(b: Builder, floor: Floor, color: str, label: tuple[str, str]) -> Non
 def _tin(b: Builder, floor: Floor, color: str, label: tuple[str, str]) -> None:
     """A painted tin with beaded rims and a label."""
     radius, half = b.rng.uniform(0.17, 0.2), b.rng.uniform(0.2, 0.26)
-    x, y = floor.place(radius * 1.1, 0.75, 1.1)
+    x, y = floor.place(radius * 1.1, 0.7, 1.05)
     rotation, colors = _spin(b), _drift(color, *label)
     body = Thing(
         sdf.CYLINDER,
@@ -141,7 +141,7 @@ def _tin(b: Builder, floor: Floor, color: str, label: tuple[str, str]) -> None:
 def _mug(b: Builder, floor: Floor, color: str, ink: str) -> None:
     """A glazed mug with a handle and print on its wall."""
     low, rim, half, wall = b.rng.uniform(0.15, 0.17), b.rng.uniform(0.17, 0.2), b.rng.uniform(0.17, 0.2), 0.017
-    x, y = floor.place(rim + 0.12, 0.7, 1.05)
+    x, y = floor.place(rim + 0.12, 0.65, 1.0)
     rotation, colors = _spin(b), _drift(color, color, ink if color != ink else "f3e2a9")
     wide = max(low, rim) + wall
     cup = Thing(
@@ -169,7 +169,7 @@ def _mug(b: Builder, floor: Floor, color: str, ink: str) -> None:
 def _bowl(b: Builder, floor: Floor, color: str) -> None:
     """A glazed bowl on a foot ring."""
     radius = b.rng.uniform(0.27, 0.31)
-    x, y = floor.place(radius * 1.05, 0.7, 1.1)
+    x, y = floor.place(radius * 1.05, 0.65, 1.0)
     rotation, colors = _spin(b), _drift(color)
     wide = radius + 0.016
     bowl = Thing(
@@ -183,21 +183,18 @@ def _bowl(b: Builder, floor: Floor, color: str) -> None:
 
 
 def _plastic(b: Builder, floor: Floor, colors: list[str]) -> None:
-    """Smooth plastic: a skittle, a ball, a ring and a capsule."""
-    x, y = floor.place(0.17, 0.75, 1.15)
+    """Smooth plastic: a skittle, a ball and a ring."""
+    x, y = floor.place(0.17, 0.7, 1.1)
     skittle = Thing(
         sdf.ROUND_CONE, (0.17, 0.08, 0.32), (0.17, 0.17, 0.4), paint.GLAZE, _drift(colors[0]), scale=0.6, gloss=0.9
     )
     b.add(skittle, (x, y, 0.17), _spin(b))
     radius = b.rng.uniform(0.16, 0.2)
-    x, y = floor.place(radius, 0.7, 1.15)
+    x, y = floor.place(radius, 0.65, 1.1)
     ball = Thing(sdf.SPHERE, (radius,), (radius,) * 3, paint.GLAZE, _drift(colors[1]), scale=0.6, gloss=0.9)
     b.add(ball, (x, y, radius), _spin(b))
     tube = b.rng.uniform(0.05, 0.065)
-    x, y = floor.place(0.2 + tube, 0.7, 1.15)
+    x, y = floor.place(0.2 + tube, 0.65, 1.05)
     wide = 0.18 + tube
     ring = Thing(sdf.TORUS, (0.18, tube), (wide, wide, tube), paint.GLAZE, _drift(colors[2]), scale=0.6, gloss=0.9)
     b.add(ring, (x, y, tube), _spin(b))
-    x, y = floor.place(0.2, 0.7, 1.2)
-    pill = Thing(sdf.CAPSULE, (0.07, 0.12), (0.07, 0.07, 0.19), paint.GLAZE, _drift(colors[3]), scale=0.6, gloss=0.9)
-    b.add(pill, (x, y, 0.07), _spin(b) @ turned(1, math.pi / 2))

@@ -23,12 +23,9 @@ def shell_distance(kind, s0, s1, s2, s3, x, y, z):  # type: ignore[no-untyped-de
         floor = _to_segment(ring, z, 0.0, -s1, s0, -s1)
         return min(wall, floor) - s2
     if kind == BOWL:  # radius, height of the rim's plane over the middle, half thickness; axis z, open above
-        if z < s1:
-            rim = math.sqrt(s0 * s0 - s1 * s1)
-            # The wall ends at the rim: within the cone over it, the rim itself may be the nearest place.
-            if z * rim < s1 * ring or (s1 < 0.0 and z < 0.0 and ring == 0.0):
-                return abs(math.sqrt(ring * ring + z * z) - s0) - s2
         rim = math.sqrt(s0 * s0 - s1 * s1)
+        if z * rim <= ring * s1:  # below the rim as seen from the middle of the sphere
+            return abs(math.sqrt(ring * ring + z * z) - s0) - s2
         return math.hypot(ring - rim, z - s1) - s2
     if kind == HANDLE:  # radius of the arc, of the tube, half the angle that it spans; in the xy plane, around +x
         if abs(math.atan2(y, x)) < s2:
