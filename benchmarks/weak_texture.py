@@ -1,11 +1,15 @@
 """Weak texture and highlights: a table of ceramics, plaster and plastic, reconstructed from renders and scored.
 
-usage: python benchmarks/weak_texture.py OUT [--seeds 0 1 2] [--source CHECKOUT] [--record NAME]
+usage: python benchmarks/weak_texture.py OUT [--textures 1 0] [--seeds 0 1 2] [--source CHECKOUT] [--record NAME]
 
-Renders `render_scene(layout="ceramics")` to OUT/seed_N/scene, runs `anyview reconstruct` on it as a user would, and
-scores the cloud with anyview's accuracy module: precision, recall and F1 at 1, 2 and 4 pixel footprints, overall and by
-contrast. Writes benchmarks/results/NAME.json (default weak_texture). With --source, the reconstruction alone is that of
-another checkout; pictures and scores stay those of this one, so that two versions are compared on the same work.
+Renders `render_scene(layout="ceramics")` at both ends of its dial: texture 1 (faint grain, drift of colour, printed
+labels) and 0 (every thing of one colour: light, highlights, edges and noise are all there is). Runs `anyview
+reconstruct` on them as a user would, and scores the clouds with anyview's accuracy module: precision, recall and F1 at
+1, 2 and 4 pixel footprints, overall and by contrast. With --source, the reconstruction alone is that of another
+checkout; pictures and scores stay those of this one, so that two versions are compared on the same work.
+
+Writes benchmarks/results/NAME.json (default weak_texture); what stands there of the same source and pictures is kept,
+so that textures and seeds can be run one by one.
 
 A place of the true surface is weak if, in at least half of the views that see it, the luminance within 7 x 7 pixels
 around it has a standard deviation below 2 grey levels of 255 (the camera's noise included); otherwise it is textured. A
@@ -48,40 +52,47 @@ WINDOW, WEAK = 7, 2.0  # pixels, grey levels of 255
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--textures", type=float, nargs="+", default=[1.0, 0.0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--source", type=Path, default=Path(__file__).resolve().parents[1])
     parser.add_argument("--record", default="weak_texture")
     arguments = parser.parse_args()
-    results: dict[str, Any] = {}
-    record = {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    fixed = {
         "source": source_version(arguments.source),
         "machine": {"cpu": machine.cpu_name(), "cores": cpu_count()},
         "versions": {"anyview": anyview.__version__, **machine.versions()},
         "render": RENDER,
         "weak": {"window": WINDOW, "below_grey_levels": WEAK},
-        "seeds": results,
     }
-    RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{arguments.record}.json"
-    for seed in arguments.seeds:
-        result = results[str(seed)] = run(arguments.out / f"seed_{seed}", seed, arguments.source)
-        path.write_text(json.dumps(record, indent=1) + "\n")
-        seconds = f"{result['seconds']} s, {result['cpu_seconds']} s of CPU"
-        print(f"seed {seed}: {seconds}, {result['weak_share']:.0%} of the surface is weak")
-        for kind, scores in result["score"].items():
-            row = "  ".join(f"{k} {s['precision']:.3f} {s['recall']:.3f} {s['f1']:.3f}" for k, s in scores.items())
-            print(f"  {kind:9} precision recall F1 at {row}", flush=True)
+    path.parent.mkdir(exist_ok=True)
+    for texture in arguments.textures:
+        for seed in arguments.seeds:
+            result = run(arguments.out / f"texture_{texture:g}_seed_{seed}", texture, seed, arguments.source)
+            runs = {**kept_runs(path, fixed), f"texture {texture:g}, seed {seed}": result}
+            path.write_text(json.dumps({**fixed, "runs": dict(sorted(runs.items()))}, indent=1) + "\n")
+            seconds = f"{result['seconds']} s, {result['cpu_seconds']} s of CPU"
+            print(f"texture {texture:g}, seed {seed}: {seconds}, {result['weak_share']:.0%} of the surface is weak")
+            for kind, scores in result["score"].items():
+                row = "  ".join(f"{k} {s['precision']:.3f} {s['recall']:.3f} {s['f1']:.3f}" for k, s in scores.items())
+                print(f"  {kind:9} precision recall F1 at {row}", flush=True)
     print(path)
 
 
-def run(folder: Path, seed: int, source: Path) -> dict[str, Any]:
-    """Render, reconstruct and score one seed."""
+def kept_runs(path: Path, fixed: dict[str, Any]) -> dict[str, Any]:
+    """The runs in a record of the same source, machine and pictures; none where there is no such record."""
+    record = json.loads(path.read_text()) if path.exists() else {}
+    same = {key: value for key, value in record.items() if key != "runs"} == json.loads(json.dumps(fixed))
+    return record["runs"] if same else {}
+
+
+def run(folder: Path, texture: float, seed: int, source: Path) -> dict[str, Any]:
+    """Render, reconstruct and score one scene."""
     images, work = folder / "scene", folder / "work"
     if work.exists():
         sys.exit(f"{work} exists: what it holds would be taken over and not timed; give another OUT or remove it")
     if not (images / "transforms_train.json").exists():  # written last
-        render_scene(seed=seed, **RENDER).write(images)
+        render_scene(seed=seed, texture=texture, **RENDER).write(images)
     begin, used = time.perf_counter(), children_cpu_seconds()
     command = [sys.executable, "-m", "anyview", "reconstruct", str(images), "--out", str(work)]
     subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(source / "src")})
@@ -92,6 +103,7 @@ def run(folder: Path, seed: int, source: Path) -> dict[str, Any]:
     weak = is_weak(scene, truth)
     cloud = read_ply(work / "fused.ply").xyz
     return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "images": digest(images),
         "seconds": round(seconds, 1),
         "cpu_seconds": round(cpu, 1),
