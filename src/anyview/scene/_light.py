@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
+from anyview.scene._paint import fbm, jit
 from anyview.scene._sdf import BOX, CAPSULE, CYLINDER, PLANE, ROUND_CONE, SPHERE, distance, passes, span, to_object
-from anyview.scene._textures import fbm, jit
 
 _SUN_SHARPNESS = 9.0  # distance over gap at which the sun begins to be hidden: larger is a smaller sun
 _PENUMBRA = 0.15  # how far around a solid its half shadow is looked for, scene units

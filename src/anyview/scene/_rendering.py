@@ -11,8 +11,9 @@ import math
 import numpy as np
 
 from anyview.scene._light import lit, sky, visibility
+from anyview.scene._paint import jit
 from anyview.scene._sdf import NOTHING, meet, normal, to_object, to_world, trace
-from anyview.scene._textures import albedo, jit
+from anyview.scene._textures import albedo
 
 _INSIDE_SAMPLES = 2  # per side of a pixel within a surface
 _BORDER_SAMPLES = 3  # per side of a pixel where surfaces meet

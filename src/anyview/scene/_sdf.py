@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from anyview.scene._textures import PAINT, jit
+from anyview.scene._paint import PAINT, jit
+from anyview.scene._shells import CUP, shell_distance
 
 NOTHING: Any = np.int64(-1)
 PLANE, SPHERE, BOX, TORUS, CYLINDER, CAPSULE, ROUND_CONE, KNOT, VASE, PUMPKIN = range(10)
@@ -89,6 +90,8 @@ def distance(solid, x, y, z):  # type: ignore[no-untyped-def]
         rib = math.sqrt(c * c + 0.004) - 1.0
         high = z / s1
         return 0.55 * s1 * (math.sqrt(ring * ring + high * high) - s0 * (1.0 + s2 * rib * wide - 0.14 * (1.0 - wide)))
+    if kind >= CUP:
+        return shell_distance(kind, s0, s1, s2, s3, x, y, z)
     return z  # PLANE: everything below z = 0
 
 
@@ -188,7 +191,8 @@ def _root(solid, ox, oy, oz, dx, dy, dz, enter, leave):  # type: ignore[no-untyp
             step = min(max(f / -slope, f), 4.0 * f) if slope < 0.0 else f
         ahead = t + step
         g = distance(solid, ox + ahead * dx, oy + ahead * dy, oz + ahead * dz)
-        if f >= _NEAR and g > 0.0 and step > f + g:
+        # What is hollow may be left and met again within one step, so there a step into the wall counts as well.
+        if f >= _NEAR and (g > 0.0 or solid.kind >= CUP) and step > f + abs(g):
             step = f
             ahead = t + step
             g = distance(solid, ox + ahead * dx, oy + ahead * dy, oz + ahead * dz)

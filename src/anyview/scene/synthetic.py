@@ -28,7 +28,7 @@ from anyview.scene._layouts import LAYOUTS, Stage, camera_poses
 from anyview.scene.scene import ArrayPixels, Scene, View
 from anyview.typing import Depth, Normals, Pose
 
-Layout: TypeAlias = Literal["still_life", "plane", "sphere", "box"]
+Layout: TypeAlias = Literal["still_life", "plane", "sphere", "box", "ceramics"]
 
 _PRETTIEST = 5  # what seed 0 stands for: a wooden table with a knot
 _FIELD_OF_VIEW = math.radians(40.0)  # across the picture's shorter side
@@ -112,7 +112,8 @@ def render_scene(
         size: width and height, pixels.
         seed: chooses things, colours, places, sun and cameras.
         layout: "still_life" (things on a table), or one thing: "plane" (tilted, fills every view), "sphere" (radius 1
-            at the origin), "box" (half sides 0.8, 0.6, 0.45).
+            at the origin), "box" (half sides 0.8, 0.6, 0.45); "ceramics" is a table of glazed, plain and printed things
+            with hardly any texture.
         noise: standard deviation of the camera's noise, sRGB in [0, 1].
         blur: standard deviation of the lens' blur, pixels.
         texture: share of the surfaces that is painted; less leaves areas without texture.
