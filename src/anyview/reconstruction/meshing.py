@@ -26,7 +26,7 @@ from anyview.progress import SILENT, Progress
 from anyview.reconstruction.options import MeshOptions
 from anyview.workspace import Workspace, atomic_write, digest_file
 
-_VERSION = 3  # part of the key: raise it when the same cloud gives another mesh
+_VERSION = 4  # part of the key: raise it when the same cloud gives another mesh
 _FEWEST_POINTS = 100
 _DEEPEST = 11  # octree levels: beyond, memory and time grow faster than detail
 _NEIGHBOURS = 4  # points that colour a vertex
@@ -41,20 +41,34 @@ class MeshResult:
     faces: int
 
 
-def mesh(workspace: Workspace, options: MeshOptions, progress: Progress = SILENT) -> MeshResult:
+def mesh(
+    workspace: Workspace,
+    options: MeshOptions,
+    progress: Progress = SILENT,
+    bounds: Float64[np.ndarray, "2 3"] | None = None,
+) -> MeshResult:
     """Write `WORK/mesh.ply` and `WORK/mesh.glb` (y up, as glTF wants it) from `WORK/fused.ply`.
+
+    Args:
+        workspace: with the cloud.
+        options: of the mesh.
+        progress: told how the work advances.
+        bounds: corners of the box of interest, world; faces that leave it are cut away.
 
     Raises:
         FormatError: the cloud is missing, damaged or too small.
         OptionError: an option has a value that cannot work.
     """
-    if not 0 <= options.simplify <= 1 or options.trim < 0 or not 0 <= options.depth <= 14:
-        raise OptionError("mesh option out of range", expected="depth 0..14, trim >= 0, simplify 0..1", actual=options)
+    shares = (options.simplify, options.min_confidence)
+    if not all(0 <= x <= 1 for x in shares) or options.trim < 0 or not 0 <= options.depth <= 14:
+        expected = "depth 0..14, trim >= 0, simplify 0..1, min_confidence 0..1"
+        raise OptionError("mesh option out of range", expected=expected, actual=options)
     glb = workspace.root / "mesh.glb"
-    task = workspace.task("mesh", (_VERSION, options, digest_file(workspace.fused)))
+    box = None if bounds is None else bounds.tolist()
+    task = workspace.task("mesh", (_VERSION, options, box, digest_file(workspace.fused)))
     record = task.record()
     if record is None:
-        cloud = read_ply(workspace.fused)
+        cloud = _confident(read_ply(workspace.fused), options.min_confidence)
         if len(cloud.xyz) < _FEWEST_POINTS:
             raise FormatError(
                 "too few points for a mesh", where=workspace.fused,
@@ -62,7 +76,7 @@ def mesh(workspace: Workspace, options: MeshOptions, progress: Progress = SILENT
             )  # fmt: skip
         with progress.stage("mesh", 4) as advance:
             spacing = point_spacing(cloud.xyz)
-            vertices, faces = _poisson(workspace, options.depth or octree_depth(cloud.xyz, spacing))
+            vertices, faces = _poisson(workspace, cloud, options.depth or octree_depth(cloud.xyz, spacing))
             advance()
             tree = KDTree(cloud.xyz)
             found = tree.query(vertices, k=min(_NEIGHBOURS, len(cloud.xyz)), workers=-1)
@@ -70,6 +84,9 @@ def mesh(workspace: Workspace, options: MeshOptions, progress: Progress = SILENT
             keep = np.ones(len(faces), bool)
             if options.trim:
                 keep = (distance[faces, 0] <= options.trim * spacing).all(1)
+            if bounds is not None:
+                inside = ((vertices >= bounds[0]) & (vertices <= bounds[1])).all(1)
+                keep &= inside[faces].all(1)
             keep &= large_components(faces, keep, len(vertices))
             colors = np.full((len(vertices), 3), 180, np.uint8)
             if cloud.rgb is not None:
@@ -130,17 +147,34 @@ def compact(
     return vertices[used], number[faces].astype(np.int32), colors[used]
 
 
-def _poisson(workspace: Workspace, depth: int) -> tuple[Float64[np.ndarray, "M 3"], Int[np.ndarray, "F 3"]]:
+def _confident(cloud: Ply, least: float) -> Ply:
+    """The points that may shape the surface.
+
+    Poisson gives every point the same say (it takes no weights, and normals' lengths change nothing), so that the few
+    that are expected to be off by several spacings pull its sheets apart: they are left out.
+    """
+    confidence = cloud.vertices.get("confidence")
+    if confidence is None or least <= 0:
+        return cloud
+    keep = confidence >= least
+    if keep.sum() < _FEWEST_POINTS:  # a poor surface is better than none
+        return cloud
+    return Ply({name: column[keep] for name, column in cloud.vertices.items()})
+
+
+def _poisson(workspace: Workspace, cloud: Ply, depth: int) -> tuple[Float64[np.ndarray, "M 3"], Int[np.ndarray, "F 3"]]:
     # one thread: with more, the order of its sums, and so the bytes, change from run to run
     options = pycolmap.PoissonMeshingOptions(depth=depth, trim=0, num_threads=1)
-    raw = workspace.root / ".anyview" / "poisson.ply"
+    points, raw = (workspace.root / ".anyview" / f"poisson-{name}.ply" for name in ("points", "surface"))
     try:
+        write_ply(points, cloud.xyz.astype(np.float32), normals=cloud.normals)
         with _quiet():
-            pycolmap.poisson_meshing(workspace.fused, raw, options)
-        surface: Ply = read_ply(raw)
+            pycolmap.poisson_meshing(points, raw, options)
+        surface = read_ply(raw) if raw.exists() and raw.stat().st_size else None  # it fails without a word
     finally:
+        points.unlink(missing_ok=True)
         raw.unlink(missing_ok=True)
-    if surface.faces is None or not len(surface.faces):
+    if surface is None or surface.faces is None or not len(surface.faces):
         raise FormatError("no surface comes out of this cloud", where=workspace.fused, hint="are its normals right?")
     return surface.xyz.astype(np.float64), np.asarray(surface.faces, np.int64)
 
