@@ -7,10 +7,10 @@ Letters: N points, M vertices, F faces. World frame, scene units.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pycolmap
@@ -20,7 +20,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from anyview.errors import FormatError, OptionError
+from anyview.errors import FormatError, OptionError, OutOfMemoryError, says_out_of_memory
 from anyview.formats.ply import Ply, read_ply, write_ply
 from anyview.progress import SILENT, Progress
 from anyview.reconstruction.options import MeshOptions
@@ -30,6 +30,7 @@ _VERSION = 4  # part of the key: raise it when the same cloud gives another mesh
 _FEWEST_POINTS = 100
 _DEEPEST = 11  # octree levels: beyond, memory and time grow faster than detail
 _NEIGHBOURS = 4  # points that colour a vertex
+_SHALLOWER = "close other programs or lower --mesh.depth, and run the same command: it resumes"
 _ISLAND = 0.002  # components with a smaller share of the faces are dropped
 
 
@@ -168,9 +169,11 @@ def _poisson(workspace: Workspace, cloud: Ply, depth: int) -> tuple[Float64[np.n
     points, raw = (workspace.root / ".anyview" / f"poisson-{name}.ply" for name in ("points", "surface"))
     try:
         write_ply(points, cloud.xyz.astype(np.float32), normals=cloud.normals)
-        with _quiet():
+        with _quiet() as words:
             pycolmap.poisson_meshing(points, raw, options)
-        surface = read_ply(raw) if raw.exists() and raw.stat().st_size else None  # it fails without a word
+        if says_out_of_memory("".join(words)):  # it fails without an exception, and may leave half a file
+            raise OutOfMemoryError("out of memory", where="the mesh", actual=f"octree depth {depth}", hint=_SHALLOWER)
+        surface = read_ply(raw) if raw.exists() and raw.stat().st_size else None
     finally:
         points.unlink(missing_ok=True)
         raw.unlink(missing_ok=True)
@@ -190,16 +193,17 @@ def _simplify(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Native code writes to the terminal past Python: its streams go nowhere for a while."""
-    saved = [os.dup(1), os.dup(2)]
-    nowhere = os.open(Path(os.devnull), os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        for number, stream in zip((1, 2), saved, strict=True):
-            os.dup2(stream, number)
-            os.close(stream)
-        os.close(nowhere)
+def _quiet() -> Iterator[list[str]]:
+    """Native code writes to the terminal past Python: for a while its words go to the list instead."""
+    saved, words = [os.dup(1), os.dup(2)], list[str]()
+    with tempfile.TemporaryFile() as elsewhere:
+        try:
+            os.dup2(elsewhere.fileno(), 1)
+            os.dup2(elsewhere.fileno(), 2)
+            yield words
+        finally:
+            for number, stream in zip((1, 2), saved, strict=True):
+                os.dup2(stream, number)
+                os.close(stream)
+            elsewhere.seek(0)
+            words.append(elsewhere.read().decode(errors="replace"))
