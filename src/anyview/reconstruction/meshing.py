@@ -178,7 +178,13 @@ def _poisson(workspace: Workspace, cloud: Ply, depth: int) -> tuple[Float64[np.n
         points.unlink(missing_ok=True)
         raw.unlink(missing_ok=True)
     if surface is None or surface.faces is None or not len(surface.faces):
-        raise FormatError("no surface comes out of this cloud", where=workspace.fused, hint="are its normals right?")
+        said = " ".join("".join(words).split()) or None
+        raise FormatError(
+            "no surface comes out of this cloud",
+            where=workspace.fused,
+            actual=said,
+            hint="are its normals right, and is there memory enough? a lower --mesh.depth needs less",
+        )
     return surface.xyz.astype(np.float64), np.asarray(surface.faces, np.int64)
 
 
