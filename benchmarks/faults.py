@@ -2,8 +2,8 @@
 
 usage: python benchmarks/faults.py [--kills 20] [--seed 0] [--views 8] [--size 96]
 
-Each time a fresh workspace, a run that is killed at a moment drawn evenly from the length of an undisturbed run, and the
-same command again. Compares the digests of the cloud, its visibility and the mesh with those of the undisturbed run.
+Each time a fresh workspace, a run that is killed at a moment drawn evenly from the length of an undisturbed run, and
+the same command again. Compares the digests of cloud, visibility and mesh with those of the undisturbed run.
 Writes benchmarks/results/faults.json with machine, versions and date; ends with code 1 where a digest differs.
 """
 
