@@ -35,7 +35,7 @@ os.fsync = fsync
 from anyview.cli.main import main
 sys.exit(main(sys.argv[2:]))
 """
-STAGES = ("/.scene.", "/.cameras.", "pass0/", "depth_maps/", "/.fused.ply.", "/.mesh.", "/.report.", "/tasks/")
+STAGES = ("/.scene.", "/tasks/", "/.cameras.", "pass0/", "depth_maps/", "/.fused.ply.", "/.mesh.", "/.report.")
 
 
 def words(scene: Path, out: Path) -> list[str]:
