@@ -6,6 +6,7 @@ The command line prints such an error as one clear message and ends with exit co
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 
@@ -67,3 +68,26 @@ class WorkspaceError(AnyviewError):
 
 class OptionError(AnyviewError):
     """An option has a value that cannot work."""
+
+
+class OutOfMemoryError(AnyviewError):
+    """The memory that this process may use does not suffice."""
+
+
+_MEMORY_WORDS = ("bad_alloc", "cannot allocate memory", "failed to map segment", "can't start new thread")
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an exception, or one that it came from, says in its way that memory has run out."""
+    if error is None:
+        return False
+    if isinstance(error, MemoryError | OutOfMemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    if isinstance(error, ImportError | OSError | RuntimeError) and says_out_of_memory(str(error)):
+        return True
+    return is_out_of_memory(error.__cause__ or error.__context__)
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Whether a library's words mean that memory has run out."""
+    return any(words in text.lower() for words in _MEMORY_WORDS)

@@ -111,6 +111,21 @@ def test_a_stage_starts_from_the_saved_options(tmp_path: Path) -> None:
     assert command.dense == replace(saved.dense, depth_min=0.5)
 
 
+@pytest.mark.parametrize("option", ["--region", "--fusion.region"])
+def test_a_region_of_interest(option: str, tmp_path: Path) -> None:
+    box = (-1.5, -1e-3, 0.0, 2.0, 0.5, 1.0)
+    words = [str(x) for x in box]
+    assert reconstruct(option, *words).options.fusion.region == box
+    assert reconstruct().options.fusion.region is None
+    saved = reconstruct(option, *words).options
+    update_summary(Workspace(tmp_path), options=asdict(saved))
+    command = parse(["fuse", str(tmp_path)])
+    assert isinstance(command, commands.Fuse)
+    assert command.fusion == saved.fusion
+    with pytest.raises(OptionError, match=r"not a box in fusion\.region"):
+        reconstruct(option, *words[3:], *words[:3])
+
+
 def test_a_stage_needs_a_workspace(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match="not a workspace"):
         parse(["mesh", str(tmp_path / "nowhere")])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -88,3 +91,96 @@ def test_stopping_early_drops_the_rest() -> None:
     assert next(results) == 0
     results.close()
     assert len(started) <= 6
+
+
+class Room:
+    """Memory for so many items at a time: one more fails, in one of the ways in which libraries tell it."""
+
+    def __init__(self, most: int, error: BaseException) -> None:
+        self.most, self.error, self.inside, self.failures = most, error, 0, 0
+        self.lock, self.full = threading.Lock(), threading.Event()
+
+    def work(self, item: int) -> int:
+        with self.lock:
+            self.inside += 1
+            if self.inside > self.most:
+                self.inside -= 1
+                self.failures += 1
+                self.full.set()
+                raise self.error
+        if threading.current_thread() is not threading.main_thread():
+            self.full.wait(10)  # stays until another item has found no room
+        with self.lock:
+            self.inside -= 1
+        return item * item
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("std::bad_alloc"), OSError(errno.ENOMEM, "no memory")])
+def test_items_that_find_no_memory_beside_others_are_done_alone(error: BaseException) -> None:
+    room, told = Room(1, error), []
+    results = parallel_map(room.work, range(20), workers=4, advance=lambda: told.append(threading.get_ident()))
+    assert list(results) == [i * i for i in range(20)]
+    assert 1 <= room.failures <= 7  # those begun at once; everything else is done one by one
+    assert told == [threading.get_ident()] * 20
+
+
+def test_an_item_that_finds_no_memory_alone_is_a_failure() -> None:
+    with pytest.raises(MemoryError):
+        list(parallel_map(Room(0, MemoryError()).work, range(20), workers=4))
+
+
+def test_other_failures_come_before_a_second_try() -> None:
+    meeting, calls = threading.Barrier(2, timeout=10), []
+
+    def work(i: int) -> int:
+        calls.append(i)
+        meeting.wait()
+        raise MemoryError if i == 0 else KeyError("ours")
+
+    with pytest.raises(KeyError, match="ours"):
+        list(parallel_map(work, range(2), workers=2))
+    assert sorted(calls) == [0, 1]
+
+
+def test_no_memory_for_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = threading.Thread.start, []
+
+    def starting(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", starting)
+    held = threading.Event()  # keeps the only thread busy, so that the pool wants a second one
+    threads = set()
+
+    def work(i: int) -> int:
+        threads.add(threading.current_thread())
+        if i == 0 and threading.current_thread() is not threading.main_thread():
+            held.wait(0.2)
+        return i
+
+    assert list(parallel_map(work, range(9), workers=3)) == list(range(9))
+    assert threading.main_thread() in threads
+
+
+def test_what_failed_work_had_allocated_is_let_go_before_the_next_try() -> None:
+    class Big:
+        pass
+
+    alive: list[weakref.ref[Big]] = []
+    meeting = threading.Barrier(2, timeout=10)
+
+    def work(i: int) -> int:
+        if threading.current_thread() is threading.main_thread():
+            gc.collect()
+            assert [ref() for ref in alive] == [None] * len(alive)
+            return i
+        big = Big()
+        alive.append(weakref.ref(big))
+        meeting.wait()
+        raise MemoryError
+
+    assert list(parallel_map(work, range(2), workers=2)) == [0, 1]
+    assert len(alive) == 2

@@ -62,6 +62,35 @@ def test_what_was_not_seen_is_cut_away_and_islands_are_dropped(tmp_path: Path) -
     assert np.abs(np.linalg.norm(made.xyz, axis=1) - 1).max() < 2 * spacing
 
 
+def test_points_of_little_confidence_do_not_shape_the_surface(tmp_path: Path) -> None:
+    """A second, ragged shell of doubtful points a little inside the sphere."""
+    good, doubtful = sphere(20000), sphere(20000, 0.93, seed=1)
+    points, normals = np.vstack([good, doubtful]), np.vstack([good, sphere(20000, seed=1)])
+    confidence = np.repeat(np.float32([0.9, 0.02]), 20000)
+    error = {}
+    for least in (0.0, 0.05):
+        workspace = cloud(tmp_path / str(least), points, normals)
+        write_ply(
+            workspace.fused, points.astype(np.float32), normals=normals.astype(np.float32),
+            rgb=np.full(points.shape, 90, np.uint8), extra={"confidence": confidence},
+        )  # fmt: skip
+        mesh(workspace, MeshOptions(min_confidence=least))
+        error[least] = np.abs(np.linalg.norm(read_ply(workspace.mesh).xyz, axis=1) - 1).max()
+    assert error[0.05] < 0.01  # measured 0.004
+    assert error[0.0] > 0.03
+
+
+def test_no_surface_outside_the_bounds(tmp_path: Path) -> None:
+    points = sphere(20000)
+    workspace = cloud(tmp_path, points, points)
+    whole = mesh(workspace, MeshOptions())
+    bounds = np.array([[-0.5, -2, -2], [2, 2, 0.3]])
+    part = mesh(workspace, MeshOptions(), bounds=bounds)
+    made = read_ply(workspace.mesh).xyz
+    assert ((made >= bounds[0]) & (made <= bounds[1])).all()
+    assert 0 < part.faces < 0.6 * whole.faces  # (1.5 / 2) * (1.3 / 2) of a sphere, roughly
+
+
 def test_simplified(tmp_path: Path) -> None:
     points = sphere(20000)
     whole = mesh(cloud(tmp_path / "a", points, points), MeshOptions())
@@ -104,7 +133,9 @@ def test_cells_of_two_to_four_spacings() -> None:
     assert doubled == pytest.approx(spacing, rel=0.5)
 
 
-@pytest.mark.parametrize("options", [MeshOptions(depth=20), MeshOptions(trim=-1), MeshOptions(simplify=2)])
+@pytest.mark.parametrize(
+    "options", [MeshOptions(depth=20), MeshOptions(trim=-1), MeshOptions(simplify=2), MeshOptions(min_confidence=1.1)]
+)
 def test_options_out_of_range(options: MeshOptions, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="out of range"):
         mesh(cloud(tmp_path, sphere(500), sphere(500)), options)

@@ -100,6 +100,20 @@ def test_sparse_points_bound_the_search() -> None:
         assert high < plan.depth_max < high + 0.5 * (high - low)
 
 
+def test_a_smaller_box_of_interest_cuts_what_sparse_points_say() -> None:
+    points = make_points(count=400, views=8)
+    free, small = Scene(points.scene.views), Scene(points.scene.views, bounds=0.4 * BOUNDS)
+    model = sparse_model(free, points.xyz, np.ones((8, 400), bool))
+    wide = plan_views(free, model, most=4)
+    boxes = plan_views(small, None, most=4)  # without points, the box is all there is
+    for plan, whole, box in zip(plan_views(small, model, most=4), wide, boxes, strict=True):
+        assert whole.depth_min < box.depth_min < box.depth_max < whole.depth_max
+        assert (plan.depth_min, plan.depth_max) == (box.depth_min, box.depth_max)
+    behind = Scene(points.scene.views, bounds=BOUNDS + np.array([0, 0, 1000.0]))  # out of everything's way
+    for plan, whole in zip(plan_views(behind, model, most=4), wide, strict=True):
+        assert (plan.depth_min, plan.depth_max) == (whole.depth_min, whole.depth_max)
+
+
 def test_a_few_wild_points_do_not_widen_the_search() -> None:
     points = make_points(count=400, views=8)
     scene = Scene(points.scene.views)

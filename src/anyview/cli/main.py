@@ -8,7 +8,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from anyview.errors import AnyviewError
+from anyview.errors import AnyviewError, OutOfMemoryError, is_out_of_memory
+
+_LESS_MEMORY = (
+    "close other programs or lower --dense.max-image-size, --fusion.max-memory-gib or --mesh.depth, "
+    "and run the same command: it resumes"
+)
 
 
 def entry() -> None:
@@ -29,6 +34,11 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("\nanyview: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    # said only here, where the failed work and all that it held are gone
+    return _refuse(str(OutOfMemoryError("out of memory", hint=_LESS_MEMORY)))
 
 
 def _refuse(sentence: str) -> int:

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import disk_usage
 
 from anyview.errors import WorkspaceError
 
@@ -49,10 +50,17 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 def explain_os_error(error: OSError, path: Path) -> WorkspaceError:
     """What a failed write means for the user."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and _is_full(path)):
         return WorkspaceError("disk is full", where=path, hint="free space and run the same command: it resumes")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return WorkspaceError("cannot write", where=path, hint="choose another output folder, or fix its permissions")
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return WorkspaceError("a file stands where a folder should be", where=path, hint="choose another output folder")
     return WorkspaceError(f"cannot write ({error.strerror or error})", where=path)
+
+
+def _is_full(path: Path) -> bool:
+    """Whether the disk has no room: numpy tells a short write without an error number."""
+    with suppress(OSError):
+        return disk_usage(path.parent).free < _CHUNK
+    return False

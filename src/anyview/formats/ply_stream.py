@@ -6,6 +6,7 @@ at the end with the true number in exactly as many bytes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,19 +16,28 @@ from jaxtyping import Float32, Int, UInt8, UInt32
 
 from anyview.errors import FormatError
 
-_RECORD = np.dtype(
-    [(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")] + [(name, "u1") for name in ("red", "green", "blue")]
-)
+_FIELDS = [(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")] + [
+    (name, "u1") for name in ("red", "green", "blue")
+]
+_KINDS = {"f4": "float", "u1": "uchar", "u2": "ushort"}
 _ROOM = 20
 
 
 class PlyCloudWriter:
-    """A binary little-endian cloud of x y z, nx ny nz (float) and red green blue (uchar); use it in a `with`."""
+    """A binary little-endian cloud of x y z, nx ny nz (float) and red green blue (uchar); use it in a `with`.
 
-    def __init__(self, path: str | Path) -> None:
+    Args:
+        path: the file.
+        extra: more properties behind these, name -> "f4" (float), "u1" (uchar) or "u2" (ushort). Readers that do not
+            know a name pass over it.
+    """
+
+    def __init__(self, path: str | Path, extra: Mapping[str, str] | None = None) -> None:
         self.count = 0
+        self._extra = dict(extra or {})
+        self._record = np.dtype([*_FIELDS, *((name, "<" + kind) for name, kind in self._extra.items())])
         self._stream = Path(path).open("wb")  # noqa: SIM115 - closed by __exit__
-        self._stream.write(_header(0))
+        self._stream.write(_header(0, self._record))
 
     def __enter__(self) -> PlyCloudWriter:
         return self
@@ -38,13 +48,19 @@ class PlyCloudWriter:
         with self._stream:
             if kind is None:
                 self._stream.seek(0)
-                self._stream.write(_header(self.count))
+                self._stream.write(_header(self.count, self._record))
 
     def append(
-        self, xyz: Float32[np.ndarray, "N 3"], normals: Float32[np.ndarray, "N 3"], rgb: UInt8[np.ndarray, "N 3"]
+        self,
+        xyz: Float32[np.ndarray, "N 3"],
+        normals: Float32[np.ndarray, "N 3"],
+        rgb: UInt8[np.ndarray, "N 3"],
+        extra: Mapping[str, np.ndarray[Any, Any]] | None = None,
     ) -> None:
-        """Add points: scene units, unit normals, 0 to 255."""
-        rows = np.empty(len(xyz), _RECORD)
+        """Add points: scene units, unit normals, 0 to 255, and (N,) values of each further property."""
+        rows = np.empty(len(xyz), self._record)
+        for name in self._extra:
+            rows[name] = (extra or {})[name]
         for columns, values in (("x y z", xyz), ("nx ny nz", normals), ("red green blue", rgb)):
             for i, name in enumerate(columns.split()):
                 rows[name] = values[:, i]
@@ -109,10 +125,9 @@ def read_visibility(path: str | Path) -> list[UInt32[np.ndarray, " K"]]:
     return out
 
 
-def _header(count: int) -> bytes:
-    kinds = {"f": "float", "u": "uchar"}
+def _header(count: int, record: np.dtype[Any]) -> bytes:
     digits = str(count)
     lines = ["ply", "format binary_little_endian 1.0", "comment written by anyview" + " " * (_ROOM - len(digits))]
     lines.append(f"element vertex {digits}")
-    lines += [f"property {kinds[_RECORD[name].kind]} {name}" for name in _RECORD.names or ()]
+    lines += [f"property {_KINDS[record[name].str[1:]]} {name}" for name in record.names or ()]
     return ("\n".join([*lines, "end_header"]) + "\n").encode("ascii")

@@ -23,12 +23,14 @@ from anyview.formats.colmap_dense import read_patch_match_config
 from anyview.formats.ply_stream import PlyCloudWriter, VisibilityWriter
 from anyview.progress import SILENT, Progress
 from anyview.reconstruction import fusion_kernels as kernels
+from anyview.reconstruction.confidence import Evidence, weigh
 from anyview.reconstruction.fusion_maps import BYTES_HELD, BYTES_LOADING, MapCache, map_pixels
-from anyview.reconstruction.options import FusionOptions
+from anyview.reconstruction.options import FusionOptions, within_region
 from anyview.scene.scene import Scene, View
 from anyview.workspace import Workspace, atomic_write, digest_file
 
-_VERSION = 1  # part of the key: raise it when the same options give another cloud
+_VERSION = 2  # part of the key: raise it when the same options give another cloud
+_EVIDENCE = {"views": "u1", "cost": "f4", "angle": "f4", "confidence": "f4"}  # properties of `fused.ply`, `Evidence`
 _PIECE = 1 << 14  # reference pixels worked on at a time by one thread
 _BYTES_WORK = 48  # per reference pixel and neighbour: estimates, and results that wait for their turn
 
@@ -55,35 +57,55 @@ class _Budget:
     cache: int  # bytes of maps
 
 
-def fuse(workspace: Workspace, scene: Scene, options: FusionOptions, progress: Progress = SILENT) -> FusionResult:
-    """Write `fused.ply` (x y z nx ny nz red green blue, world frame) and `fused.ply.vis` (who saw what).
+def fuse(
+    workspace: Workspace,
+    scene: Scene,
+    options: FusionOptions,
+    progress: Progress = SILENT,
+    depth_range: tuple[float, float] = (0.0, 0.0),
+) -> FusionResult:
+    """Write `fused.ply` and `fused.ply.vis` (who saw what).
+
+    A point of the cloud has x y z nx ny nz red green blue, world frame, and the evidence for it: views (that agree, 255
+    for more), cost (mean matching cost, 0 best, 2 worst), angle (widest between its rays, degrees) and confidence
+    (0 to 1; see `confidence`). No point lies outside the scene's bounds, the options' region or a view's mask.
 
     Args:
         workspace: with the dense stage's maps and `dense/stereo/patch-match.cfg`.
         scene: the pinhole views that the maps were made for.
         options: of the fusion.
+        progress: told how the work advances.
+        depth_range: smallest and largest depth of a point in the view that it comes from, scene units; 0 is no limit.
 
     Raises:
         FormatError: a map or the list of neighbours is missing or damaged.
         OptionError: an option that cannot work, or a memory ceiling below two views.
         WorkspaceError: neighbours that the scene does not have, or a folder that cannot be written to.
     """
-    return fuse_with_threads(workspace, scene, options, progress, cpu_count())
+    return fuse_with_threads(workspace, scene, options, progress, cpu_count(), depth_range)
 
 
 def fuse_with_threads(
-    workspace: Workspace, scene: Scene, options: FusionOptions, progress: Progress, threads: int
+    workspace: Workspace,
+    scene: Scene,
+    options: FusionOptions,
+    progress: Progress,
+    threads: int,
+    depth_range: tuple[float, float] = (0.0, 0.0),
 ) -> FusionResult:
     """`fuse` with a chosen number of threads, which changes nothing in the result."""
     _check(options)
+    limits = _limits(options, depth_range)
+    box = within_region(scene.bounds, options.region)
     listed = read_patch_match_config(workspace.dense / "stereo" / "patch-match.cfg")
     neighbours = _neighbour_indices(workspace, scene, listed)
-    task = workspace.task("fuse", _key(workspace, scene, options, neighbours))
+    task = workspace.task("fuse", _key(workspace, scene, (asdict(options), limits, box.tolist()), neighbours))
     outputs = [workspace.fused, workspace.fused.with_name("fused.ply.vis")]
     record = task.record()
     if record is None:
         with atomic_write(outputs[0]) as cloud, atomic_write(outputs[1]) as visibility:
-            result = _fuse(workspace, scene, options, neighbours, (cloud, visibility), progress, threads)
+            budget = _budget(workspace, scene, options, neighbours, threads)
+            result = _fuse(workspace, scene, neighbours, budget, (limits, box), (cloud, visibility), progress)
         task.done(outputs, points=result.points)
         return result
     return FusionResult(int(record["notes"]["points"]))
@@ -138,9 +160,19 @@ def _neighbour_indices(
     return out
 
 
-def _key(
-    workspace: Workspace, scene: Scene, options: FusionOptions, neighbours: Mapping[int, tuple[int, ...]]
-) -> object:
+def _limits(options: FusionOptions, depth_range: tuple[float, float]) -> kernels.Limits:
+    return kernels.Limits(
+        float(options.max_reprojection_error),
+        float(options.max_depth_error),
+        float(np.cos(np.radians(options.max_normal_error))),
+        int(options.min_views),
+        float(options.min_consensus),
+        float(depth_range[0]),
+        float(depth_range[1]) or np.inf,
+    )
+
+
+def _key(workspace: Workspace, scene: Scene, options: object, neighbours: Mapping[int, tuple[int, ...]]) -> object:
     def one(i: int) -> object:
         view = scene.views[i]
         paths = [workspace.depth_map(view.name), workspace.normal_map(view.name), workspace.confidence_map(view.name)]
@@ -148,35 +180,35 @@ def _key(
         return [maps, view.pixels.fingerprint(), asdict(view.camera), view.world_from_cam, neighbours[i]]
 
     views = list(parallel_map(one, neighbours))
-    bounds = None if scene.bounds is None else scene.bounds.tolist()
-    return [_VERSION, asdict(options), bounds, views]
+    return [_VERSION, options, views]
 
 
 def _fuse(
     workspace: Workspace,
     scene: Scene,
-    options: FusionOptions,
     neighbours: Mapping[int, tuple[int, ...]],
+    budget: _Budget,
+    limits: tuple[kernels.Limits, Float64[np.ndarray, "2 3"]],
     files: tuple[Path, Path],
     progress: Progress,
-    threads: int,
 ) -> FusionResult:
-    budget = _budget(workspace, scene, options, neighbours, threads)
     spill = workspace.root / ".anyview" / "fuse"
     rmtree(spill, ignore_errors=True)  # of a run that was killed
     spill.mkdir()
     try:
         with (
-            PlyCloudWriter(files[0]) as points,
+            PlyCloudWriter(files[0], _EVIDENCE) as points,
             VisibilityWriter(files[1]) as seen,
             progress.stage("fuse", len(neighbours)) as advance,
         ):
             cache = MapCache(workspace, scene.views, spill, budget.cache, budget.threads)
             for index in turns(neighbours):
                 turn = [index, *neighbours[index][: budget.neighbours]]
-                for fused in _turn([scene.views[i] for i in turn], cache.get(turn), scene.bounds, options, budget):
+                views = [scene.views[i] for i in turn]
+                for fused, evidence in _turn(views, cache.get(turn), limits, budget.threads):
                     keep = fused.kept
-                    points.append(fused.xyz[keep], fused.normal[keep], fused.rgb[keep])
+                    extra = {name: column[keep] for name, column in evidence._asdict().items()}
+                    points.append(fused.xyz[keep], fused.normal[keep], fused.rgb[keep], extra)
                     who = np.vstack([np.ones((1, keep.sum()), bool), fused.member[:, keep]]).T
                     seen.append(who.sum(1), np.broadcast_to(np.array(turn, np.uint32), who.shape)[who])
                 cache.finish(index)
@@ -189,36 +221,30 @@ def _fuse(
 def _turn(
     views: Sequence[View],
     maps: Sequence[kernels.Maps],
-    bounds: Float64[np.ndarray, "2 3"] | None,
-    options: FusionOptions,
-    budget: _Budget,
-) -> Iterator[kernels.Fused]:
+    limits: tuple[kernels.Limits, Float64[np.ndarray, "2 3"]],
+    threads: int,
+) -> Iterator[tuple[kernels.Fused, Evidence]]:
     """The points of the first view, piece by piece from its top rows down; the others are its neighbours."""
-    limits = kernels.Limits(
-        float(options.max_reprojection_error),
-        float(options.max_depth_error),
-        float(np.cos(np.radians(options.max_normal_error))),
-        int(options.min_views),
-        float(options.min_consensus),
-    )
-    box = np.array([[-np.inf] * 3, [np.inf] * 3]) if bounds is None else np.asarray(bounds, np.float64)
+    agreement, box = limits
     ref, sources, pose = maps[0], maps[1:], np.ascontiguousarray(views[0].world_from_cam[:3])
     poses = [np.ascontiguousarray((inverse(v.world_from_cam) @ views[0].world_from_cam)[:3]) for v in views[1:]]
 
-    def work(rows: tuple[int, int]) -> kernels.Fused:
+    centers = np.stack([view.center for view in views])
+
+    def work(rows: tuple[int, int]) -> tuple[kernels.Fused, Evidence]:
         pixels = kernels.candidates(ref, *rows)
         estimates = _empty_estimates(len(sources), len(pixels))
         for j, (src, src_from_ref) in enumerate(zip(sources, poses, strict=True)):
-            kernels.compare(pixels, ref, src, src_from_ref, limits, estimates, j)
-        fused = kernels.combine(pixels, ref, pose, box, limits, estimates)
+            kernels.compare(pixels, ref, src, src_from_ref, agreement, estimates, j)
+        fused = kernels.combine(pixels, ref, pose, box, agreement, estimates)
         for j, src in enumerate(sources):
             kernels.mark(src.state, estimates.pixel[j], fused.kept)
-        return fused
+        return fused, weigh(pixels, ref.cost, centers, fused, estimates)
 
     height, width = ref.depth.shape
     step = max(1, _PIECE // width)
     pieces = [(top, min(top + step, height)) for top in range(0, height, step)]
-    return parallel_map(work, pieces, workers=budget.threads)
+    return parallel_map(work, pieces, workers=threads)
 
 
 def _empty_estimates(neighbours: int, pixels: int) -> kernels.Estimates:
@@ -229,6 +255,7 @@ def _empty_estimates(neighbours: int, pixels: int) -> kernels.Estimates:
         np.empty(shape, np.int32),
         np.empty((*shape, 3), np.float32),
         np.empty((*shape, 3), np.uint8),
+        np.empty(shape, np.uint8),
     )
 
 

@@ -39,6 +39,8 @@ class Limits(NamedTuple):
     cosine: float  # of the angle between normals
     min_views: int  # own view included
     consensus: float  # 0 to 1; see `combine`
+    nearest: float  # depth of a point in the view that it comes from, scene units
+    farthest: float
 
 
 class Maps(NamedTuple):
@@ -60,6 +62,7 @@ class Estimates(NamedTuple):
     pixel: np.ndarray  # (J, N) int32, row-major index of the neighbour's pixel that this point stands for, or -1
     normal: np.ndarray  # (J, N, 3) float32, reference frame
     rgb: np.ndarray  # (J, N, 3) uint8
+    cost: np.ndarray  # (J, N) uint8, the neighbour's own, 0 best
 
 
 class Fused(NamedTuple):
@@ -192,6 +195,7 @@ def compare(pixels, ref, src, src_from_ref, limits, estimates, j):
         estimates.normal[j, i, 0] = r[0, 0] * nx + r[1, 0] * ny + r[2, 0] * nz
         estimates.normal[j, i, 1] = r[0, 1] * nx + r[1, 1] * ny + r[2, 1] * nz
         estimates.normal[j, i, 2] = r[0, 2] * nx + r[1, 2] * ny + r[2, 2] * nz
+        estimates.cost[j, i] = src.cost[sv, su]
         for c in range(3):
             estimates.rgb[j, i, c] = src.rgb[sv, su, c]
 
@@ -245,6 +249,8 @@ def combine(pixels, ref, world_from_ref, bounds, limits, estimates):
                 total += weights[k]
                 depth += weights[k] * depths[k]
         depth /= total
+        if depth < limits.nearest or depth > limits.farthest:
+            continue
         for c in range(3):
             normal[c] = ref.normal[row, column, c] / NORMAL_SCALE
         for j in range(neighbours):

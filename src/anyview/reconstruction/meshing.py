@@ -7,10 +7,10 @@ Letters: N points, M vertices, F faces. World frame, scene units.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pycolmap
@@ -20,7 +20,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from anyview.errors import FormatError, OptionError
+from anyview.errors import FormatError, OptionError, OutOfMemoryError, says_out_of_memory
 from anyview.formats.ply import Ply, read_ply, write_ply
 from anyview.progress import SILENT, Progress
 from anyview.reconstruction.options import MeshOptions
@@ -31,6 +31,7 @@ _VERSION = 4  # part of the key: raise it when the same cloud gives another mesh
 _FEWEST_POINTS = 100
 _DEEPEST = 11  # octree levels: beyond, memory and time grow faster than detail
 _NEIGHBOURS = 4  # points that colour a vertex
+_SHALLOWER = "close other programs or lower --mesh.depth, and run the same command: it resumes"
 _ISLAND = 0.002  # components with a smaller share of the faces are dropped
 
 
@@ -42,25 +43,39 @@ class MeshResult:
     faces: int
 
 
-def mesh(workspace: Workspace, options: MeshOptions, progress: Progress = SILENT) -> MeshResult:
+def mesh(
+    workspace: Workspace,
+    options: MeshOptions,
+    progress: Progress = SILENT,
+    bounds: Float64[np.ndarray, "2 3"] | None = None,
+) -> MeshResult:
     """Write `WORK/mesh.ply` and, unless it is to have a texture, `WORK/mesh.glb` (y up) from `WORK/fused.ply`.
 
     With `options.texture`, `mesh.glb` is written by `anyview.reconstruction.texturing.texture` afterwards.
+
+    Args:
+        workspace: with the cloud.
+        options: of the mesh.
+        progress: told how the work advances.
+        bounds: corners of the box of interest, world; faces that leave it are cut away.
 
     Raises:
         FormatError: the cloud is missing, damaged or too small.
         OptionError: an option has a value that cannot work.
     """
-    if not 0 <= options.simplify <= 1 or options.trim < 0 or not 0 <= options.depth <= 14:
-        raise OptionError("mesh option out of range", expected="depth 0..14, trim >= 0, simplify 0..1", actual=options)
+    shares = (options.simplify, options.min_confidence)
+    if not all(0 <= x <= 1 for x in shares) or options.trim < 0 or not 0 <= options.depth <= 14:
+        expected = "depth 0..14, trim >= 0, simplify 0..1, min_confidence 0..1"
+        raise OptionError("mesh option out of range", expected=expected, actual=options)
     if options.texture_faces < 100 or not 64 <= options.texture_size <= 16384:
         expected = "texture_faces >= 100, texture_size 64..16384"
         raise OptionError("mesh option out of range", expected=expected, actual=options)
-    shape = (options.depth, options.trim, options.simplify)
-    task = workspace.task("mesh", (_VERSION, shape, digest_file(workspace.fused)))
+    shape = (options.depth, options.trim, *shares)
+    box = None if bounds is None else bounds.tolist()
+    task = workspace.task("mesh", (_VERSION, shape, box, digest_file(workspace.fused)))
     record = task.record()
     if record is None:
-        cloud = read_ply(workspace.fused)
+        cloud = _confident(read_ply(workspace.fused), options.min_confidence)
         if len(cloud.xyz) < _FEWEST_POINTS:
             raise FormatError(
                 "too few points for a mesh", where=workspace.fused,
@@ -68,7 +83,7 @@ def mesh(workspace: Workspace, options: MeshOptions, progress: Progress = SILENT
             )  # fmt: skip
         with progress.stage("mesh", 4) as advance:
             spacing = point_spacing(cloud.xyz)
-            vertices, faces = _poisson(workspace, options.depth or octree_depth(cloud.xyz, spacing))
+            vertices, faces = _poisson(workspace, cloud, options.depth or octree_depth(cloud.xyz, spacing))
             advance()
             tree = KDTree(cloud.xyz)
             found = tree.query(vertices, k=min(_NEIGHBOURS, len(cloud.xyz)), workers=-1)
@@ -76,6 +91,9 @@ def mesh(workspace: Workspace, options: MeshOptions, progress: Progress = SILENT
             keep = np.ones(len(faces), bool)
             if options.trim:
                 keep = (distance[faces, 0] <= options.trim * spacing).all(1)
+            if bounds is not None:
+                inside = ((vertices >= bounds[0]) & (vertices <= bounds[1])).all(1)
+                keep &= inside[faces].all(1)
             keep &= large_components(faces, keep, len(vertices))
             colors = np.full((len(vertices), 3), 180, np.uint8)
             if cloud.rgb is not None:
@@ -149,18 +167,43 @@ def compact(
     return vertices[used], number[faces].astype(np.int32), colors[used]
 
 
-def _poisson(workspace: Workspace, depth: int) -> tuple[Float64[np.ndarray, "M 3"], Int[np.ndarray, "F 3"]]:
+def _confident(cloud: Ply, least: float) -> Ply:
+    """The points that may shape the surface.
+
+    Poisson gives every point the same say (it takes no weights, and normals' lengths change nothing), so that the few
+    that are expected to be off by several spacings pull its sheets apart: they are left out.
+    """
+    confidence = cloud.vertices.get("confidence")
+    if confidence is None or least <= 0:
+        return cloud
+    keep = confidence >= least
+    if keep.sum() < _FEWEST_POINTS:  # a poor surface is better than none
+        return cloud
+    return Ply({name: column[keep] for name, column in cloud.vertices.items()})
+
+
+def _poisson(workspace: Workspace, cloud: Ply, depth: int) -> tuple[Float64[np.ndarray, "M 3"], Int[np.ndarray, "F 3"]]:
     # one thread: with more, the order of its sums, and so the bytes, change from run to run
     options = pycolmap.PoissonMeshingOptions(depth=depth, trim=0, num_threads=1)
-    raw = workspace.root / ".anyview" / "poisson.ply"
+    points, raw = (workspace.root / ".anyview" / f"poisson-{name}.ply" for name in ("points", "surface"))
     try:
-        with _quiet():
-            pycolmap.poisson_meshing(workspace.fused, raw, options)
-        surface: Ply = read_ply(raw)
+        write_ply(points, cloud.xyz.astype(np.float32), normals=cloud.normals)
+        with _quiet() as words:
+            pycolmap.poisson_meshing(points, raw, options)
+        if says_out_of_memory("".join(words)):  # it fails without an exception, and may leave half a file
+            raise OutOfMemoryError("out of memory", where="the mesh", actual=f"octree depth {depth}", hint=_SHALLOWER)
+        surface = read_ply(raw) if raw.exists() and raw.stat().st_size else None
     finally:
+        points.unlink(missing_ok=True)
         raw.unlink(missing_ok=True)
-    if surface.faces is None or not len(surface.faces):
-        raise FormatError("no surface comes out of this cloud", where=workspace.fused, hint="are its normals right?")
+    if surface is None or surface.faces is None or not len(surface.faces):
+        said = " ".join("".join(words).split()) or None
+        raise FormatError(
+            "no surface comes out of this cloud",
+            where=workspace.fused,
+            actual=said,
+            hint="are its normals right, and is there memory enough? a lower --mesh.depth needs less",
+        )
     return surface.xyz.astype(np.float64), np.asarray(surface.faces, np.int64)
 
 
@@ -175,16 +218,17 @@ def _simplify(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Native code writes to the terminal past Python: its streams go nowhere for a while."""
-    saved = [os.dup(1), os.dup(2)]
-    nowhere = os.open(Path(os.devnull), os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        for number, stream in zip((1, 2), saved, strict=True):
-            os.dup2(stream, number)
-            os.close(stream)
-        os.close(nowhere)
+def _quiet() -> Iterator[list[str]]:
+    """Native code writes to the terminal past Python: for a while its words go to the list instead."""
+    saved, words = [os.dup(1), os.dup(2)], list[str]()
+    with tempfile.TemporaryFile() as elsewhere:
+        try:
+            os.dup2(elsewhere.fileno(), 1)
+            os.dup2(elsewhere.fileno(), 2)
+            yield words
+        finally:
+            for number, stream in zip((1, 2), saved, strict=True):
+                os.dup2(stream, number)
+                os.close(stream)
+            elsewhere.seek(0)
+            words.append(elsewhere.read().decode(errors="replace"))

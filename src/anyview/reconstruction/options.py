@@ -6,11 +6,16 @@ Each field's docstring is its help text on the command line.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Float64
 
 from anyview.errors import OptionError
 
 Quality: TypeAlias = Literal["low", "medium", "high"]
+Region: TypeAlias = tuple[float, float, float, float, float, float]
 
 _ANY = float("inf")
 
@@ -109,6 +114,39 @@ class FusionOptions:
     """How well the agreeing views must agree in position and normal, 0 (whatever they say) to 1 (identical)."""
     max_memory_gib: float = 1.0
     """Ceiling for the maps held in memory at a time, whatever the number of views."""
+    region: Region | None = None
+    """Box of interest in the world, scene units: xmin ymin zmin xmax ymax zmax. Depth is searched no further, no point
+    and no surface lies outside."""
+
+    def __post_init__(self) -> None:
+        """Raise an OptionError where the region is none, before any work is done."""
+        if self.region is None:
+            return
+        low, high = self.region[:3], self.region[3:]
+        if not all(map(isfinite, self.region)) or any(a >= b for a, b in zip(low, high, strict=True)):
+            raise OptionError(
+                "not a box", where="fusion.region", expected="xmin ymin zmin xmax ymax zmax, each min below its max",
+                actual=" ".join(f"{x:g}" for x in self.region),
+            )  # fmt: skip
+
+
+def within_region(bounds: Float64[np.ndarray, "2 3"] | None, region: Region | None) -> Float64[np.ndarray, "2 3"]:
+    """Lower and upper corner of what both allow, world; infinite where neither says anything.
+
+    Raises:
+        OptionError: they share nothing.
+    """
+    box = np.array([[-np.inf] * 3, [np.inf] * 3]) if bounds is None else np.array(bounds, np.float64)
+    if region is not None:
+        wanted = np.array(region, np.float64).reshape(2, 3)
+        low, high = np.maximum(box[0], wanted[0]), np.minimum(box[1], wanted[1])
+        if (low >= high).any():
+            raise OptionError(
+                "the region lies outside the scene's bounds", where="fusion.region", expected=box.tolist(),
+                actual=wanted.tolist(),
+            )  # fmt: skip
+        box = np.stack([low, high])
+    return box
 
 
 @dataclass(frozen=True)
@@ -121,6 +159,8 @@ class MeshOptions:
     """Surface further than this many point spacings from the cloud is cut away."""
     simplify: float = 0.0
     """Share of faces to keep, 0 to 1; 0 keeps all."""
+    min_confidence: float = 0.05
+    """Points of the cloud with less confidence (0 to 1) do not shape the surface; 0 takes all."""
     texture: bool = False
     """Give `mesh.glb` a texture from the photographs, instead of a colour per vertex."""
     texture_faces: int = 200_000

@@ -12,7 +12,7 @@ from typing import Any
 
 from anyview.errors import SceneError, WorkspaceError
 from anyview.progress import SILENT, Progress
-from anyview.reconstruction.options import Quality, ReconstructionOptions, preset
+from anyview.reconstruction.options import Quality, ReconstructionOptions, preset, within_region
 from anyview.reconstruction.prepare import prepare_scene
 from anyview.reconstruction.summary import STAGES, Stage, read_summary, saved_options, timed, update_summary
 from anyview.scene.load import load_scene
@@ -152,6 +152,12 @@ def _scene(workspace: Workspace) -> Scene:
     return read_scene_json(workspace.scene_file)
 
 
+def _within_region(scene: Scene, options: ReconstructionOptions) -> Scene:
+    """The scene with its bounds cut down to the region of interest, where there is one."""
+    region = options.fusion.region
+    return scene if region is None else replace(scene, bounds=within_region(scene.bounds, region))
+
+
 def _sparse(workspace: Workspace, options: ReconstructionOptions, progress: Progress) -> None:
     from anyview.reconstruction.sparse import sparse
 
@@ -168,6 +174,7 @@ def _dense(workspace: Workspace, options: ReconstructionOptions, progress: Progr
 
     scene = _scene(workspace)
     key = (options.dense, options.seed)
+    scene = _within_region(scene, options)
     result = timed(workspace, "dense", key, progress, lambda p: dense(workspace, scene, options.dense, options.seed, p))
     update_summary(workspace, dense={"depth_maps": result.views, "pixels": result.pixels})
 
@@ -177,7 +184,9 @@ def _fuse(workspace: Workspace, options: ReconstructionOptions, progress: Progre
 
     scene = _scene(workspace)
     _require(workspace.dense / "stereo" / "depth_maps", f"anyview dense {workspace.root}")
-    result = timed(workspace, "fuse", options.fusion, progress, lambda p: fuse(workspace, scene, options.fusion, p))
+    limits = (options.dense.depth_min, options.dense.depth_max)
+    key = (options.fusion, limits)
+    result = timed(workspace, "fuse", key, progress, lambda p: fuse(workspace, scene, options.fusion, p, limits))
     update_summary(workspace, dense={"points": result.points})
 
 
@@ -185,9 +194,10 @@ def _mesh(workspace: Workspace, options: ReconstructionOptions, progress: Progre
     from anyview.reconstruction.meshing import mesh
 
     _require(workspace.fused, f"anyview fuse {workspace.root}")
+    bounds = _within_region(_scene(workspace), options).bounds
 
     def work(progress: Progress) -> dict[str, Any]:
-        facts = _facts(mesh(workspace, options.mesh, progress))
+        facts = _facts(mesh(workspace, options.mesh, progress, bounds))
         if options.mesh.texture:
             from anyview.reconstruction.texturing import texture
 

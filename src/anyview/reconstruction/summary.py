@@ -89,7 +89,7 @@ def _known(kind: type, values: dict[str, Any], workspace: Workspace) -> dict[str
             actual=", ".join(unknown),
             hint="run `anyview reconstruct SCENE --out WORK` again",
         )
-    return values
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def timed(

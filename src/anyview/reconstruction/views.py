@@ -106,16 +106,17 @@ def project(
 
 
 def _depth_range(view: View, scene: Scene, points: Points) -> tuple[float, float]:
+    box = _box_range(view, scene)
     if len(points):
         _, z, inside = project(view.camera, view.cam_from_world, points)
         if inside.sum() >= _ENOUGH_POINTS:
             low, high = np.percentile(z[inside], [0.5, 99.5])
-            return float(max(low - 0.25 * (high - low), 0.6 * low)), float(high + 0.4 * (high - low))
-    if scene.bounds is not None:
-        corners = np.array(list(product(*scene.bounds.T)))
-        _, z, _ = project(view.camera, view.cam_from_world, corners)
-        if z.max() > 0:
-            return float(max(z.min(), 0.02 * z.max())), float(z.max())
+            near, far = float(max(low - 0.25 * (high - low), 0.6 * low)), float(high + 0.4 * (high - low))
+            if box is not None and max(near, box[0]) < min(far, box[1]):  # no further than anybody wants to know
+                near, far = max(near, box[0]), min(far, box[1])
+            return near, far
+    if box is not None:
+        return box
     center, converging = converging_axes(scene)
     distance = float((view.cam_from_world @ np.append(center, 1))[2])
     if converging:  # around an object: as large as the narrowest view shows
@@ -130,6 +131,15 @@ def _depth_range(view: View, scene: Scene, points: Points) -> tuple[float, float
         raise SceneError("views have no baseline", where=f"view {view.name}", hint="stereo needs cameras that move")
     # side by side: from a third of the image's width of disparity down to two pixels
     return 3 * view.camera.fx * baseline / view.camera.width, view.camera.fx * baseline / 2
+
+
+def _box_range(view: View, scene: Scene) -> tuple[float, float] | None:
+    """Depths of the scene's bounds; None where there are none or the view has them behind it."""
+    if scene.bounds is None:
+        return None
+    corners = np.array(list(product(*scene.bounds.T)))
+    _, z, _ = project(view.camera, view.cam_from_world, corners)
+    return (float(max(z.min(), 0.02 * z.max())), float(z.max())) if z.max() > 0 else None
 
 
 def _points_and_tracks(scene: Scene, model: ColmapModel | None) -> tuple[Points, Bool[np.ndarray, "V N"]]:
