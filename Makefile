@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint format lock clean clean-kernels
+.PHONY: demo test lint format lock clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -34,6 +34,7 @@ $(BIN)/python:
 # The lock is a set of constraints for users (only what anyview needs) and a list of requirements for developers.
 $(VENV)/.installed: pyproject.toml requirements.lock | $(BIN)/python
 	$(PIP) install --quiet --constraint requirements.lock --editable .
+	$(BIN)/anyview doctor
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
@@ -45,9 +46,6 @@ lock: | $(BIN)/python
 	$(PIP) install --quiet uv
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --group dev --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
-
-clean-kernels:
-	find src -name '*.nb[ic]' -delete
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist

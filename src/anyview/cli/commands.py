@@ -167,16 +167,28 @@ class Demo(Command):
 
 @dataclass
 class Doctor(Command):
-    """Look at this machine: versions, processor, graphics card, memory, disk; advice for each problem."""
+    """Look at this machine: versions, processor, graphics card, memory, disk; advice for each problem.
+
+    After an installation it also compiles the kernels, so that the first run does not have to.
+    """
 
     def run(self) -> int:
-        """See `anyview.compute.doctor`."""
+        """See `anyview.compute.doctor` and `anyview.pipelines.warm_up`."""
         from anyview.cli.output import print_checks
+        from anyview.cli.progress import TerminalProgress
         from anyview.compute.doctor import examine, healthy
 
         checks = examine()
         print_checks(checks)
-        return 0 if healthy(checks) else 1
+        if not healthy(checks):
+            return 1
+        from anyview.compute.kernel_cache import is_compiled
+        from anyview.pipelines.warm_up import warm_up
+
+        if not is_compiled():
+            with TerminalProgress() as progress:
+                warm_up(progress)
+        return 0
 
 
 @dataclass

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from anyview.compute import peak_memory_bytes
+from anyview.compute.kernel_cache import is_compiled, mark_compiled
 from anyview.progress import SILENT, Progress
 from anyview.reconstruction import pipeline
 from anyview.reconstruction.options import Quality, ReconstructionOptions
@@ -47,10 +48,15 @@ def reconstruct(
         OptionError: an option has a value that cannot work.
         WorkspaceError: the folder cannot be written to, the disk is full, or another run works there.
     """
+    if not is_compiled():
+        progress.note(
+            "first run after installation: kernels are compiled on the way (`anyview doctor` does it beforehand)"
+        )
     pipeline.reconstruct(scene, out, quality, options=options, split=split, seed=seed, progress=progress)
     workspace = Workspace(out)
     with hold(workspace):
         write_page(workspace, progress)
+    mark_compiled()
     return result_of(workspace)
 
 

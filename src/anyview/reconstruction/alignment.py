@@ -14,8 +14,8 @@ also the gradient of the correlation. (Gruen 1985, least squares matching; here 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from anyview.jit import njit
 from anyview.reconstruction.window import BAD, LEAST_VARIANCE, PART, TAPS, find_samples, load_samples, sample
 
 f4 = np.float32

@@ -21,7 +21,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from anyview.jit import njit
 
 PIXELS = 2.0
 """Error of a match whose noise equals its texture, pixels. `benchmarks/confidence.py` compares the errors that follow

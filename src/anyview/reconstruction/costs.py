@@ -6,8 +6,8 @@ Names and letters as in `window.py`. Sources: Schoenberger et al. 2016 (geometri
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from anyview.jit import njit
 from anyview.reconstruction.alignment import aligned
 from anyview.reconstruction.hypotheses import admissible
 from anyview.reconstruction.window import PART, geometric_error, matching_costs

@@ -6,6 +6,7 @@ on where it was. The result is in COLMAP's layout: `dense/stereo/{depth,normal,c
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -42,12 +43,14 @@ class DenseResult:
         views: number of depth maps.
         pixels: pixels with a depth, over all maps.
         compared: windows compared (NCC evaluations) in the passes that ran now.
+        matching_seconds: processor time that these passes took, of all threads together.
         sources: names of each view's source views.
     """
 
     views: int
     pixels: int
     compared: int
+    matching_seconds: float
     sources: Mapping[str, tuple[str, ...]]
 
 
@@ -81,13 +84,15 @@ def dense(
     plans = plan_views(scene, model, options.sources, options.depth_min, options.depth_max)
     run = _Run(workspace, scene, options, seed, {plan.name: plan for plan in plans})
     finished = [run.final(plan) for plan in plans]
-    compared = 0
+    compared, seconds = 0, 0.0
     if not all(task.fresh for task in finished):
         run.prepare(progress)
         schedule = passes(options)
         for index, plan in enumerate(schedule):
             with progress.stage(f"dense {index + 1}/{len(schedule)}", len(plans)) as advance:
-                compared += sum(parallel_map(partial(run.match, index, plan), plans, advance=advance))
+                for windows, used in parallel_map(partial(run.match, index, plan), plans, advance=advance):
+                    compared += windows
+                    seconds += used
         for _ in parallel_map(run.finish, plans):
             pass
         rmtree(run.folder, ignore_errors=True)
@@ -95,7 +100,7 @@ def dense(
     write_patch_match_config(workspace.dense / "stereo" / "patch-match.cfg", sources)
     _link_colmap(workspace, scene, model, sources)
     pixels = sum(int(record["notes"]["pixels"]) for plan in plans if (record := run.final(plan).record()))
-    return DenseResult(len(plans), pixels, compared, sources)
+    return DenseResult(len(plans), pixels, compared, seconds, sources)
 
 
 class _Run:
@@ -154,14 +159,15 @@ class _Run:
             if not any(list(parallel_map(one, self.views.values(), advance=advance))):
                 raise SceneError("every view's mask is empty", hint="check the alpha channels or the masks folder")
 
-    def match(self, index: int, schedule: Pass, plan: ViewPlan) -> int:
-        """One pass over one view; returns the windows compared."""
+    def match(self, index: int, schedule: Pass, plan: ViewPlan) -> tuple[int, float]:
+        """One pass over one view; returns the windows compared and the processor time of this thread, seconds."""
+        begin = time.thread_time()
         names = (plan.name, *plan.sources)
         before = [self._pass_task(index - 1, n) for n in names if n in self.plans] if index else []
         inputs = [task.fingerprint() for task in before]
         task = self._pass_task(index, plan.name, inputs)
         if task.fresh:
-            return 0
+            return 0, 0.0
         previous = self._read_planes(index - 1, plan.name) if index else None
         with_depth = schedule.geometric > 0 and index > 0
         planes, compared = match_view(
@@ -179,7 +185,7 @@ class _Run:
         path = self.planes_path(index, plan.name)
         _save(path, np.stack([planes.rho, planes.gx, planes.gy, planes.cost, planes.views.view(np.float32)]))
         task.done([path])
-        return compared
+        return compared, time.thread_time() - begin
 
     def _rho_step(self, plan: ViewPlan) -> float:
         """Inverse depth per pixel of displacement at the dense stage's size."""

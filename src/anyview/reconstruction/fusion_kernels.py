@@ -17,7 +17,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from anyview.jit import njit
 
 OUTSIDE, USED = 1, 2
 """Bits of a pixel's state: outside the mask; part of an earlier view's point."""

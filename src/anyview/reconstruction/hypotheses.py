@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from anyview.jit import njit
 from anyview.reconstruction.hashing import uniform
 from anyview.reconstruction.window import PART
 

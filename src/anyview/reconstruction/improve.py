@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from anyview.jit import njit
 from anyview.reconstruction.costs import WORST, agreeing, aligned_cost, costs_of_all, geometric_sum, plane_cost
 from anyview.reconstruction.hypotheses import admissible, between, collect_candidates
 from anyview.reconstruction.selection import best_views, list_views, neighbour_votes, own_score

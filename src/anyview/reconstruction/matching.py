@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-import numba
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64, UInt8
 
 from anyview.compute import parallel_map
+from anyview.jit import njit
 from anyview.progress import SILENT, Progress
 from anyview.reconstruction.features import Features
 from anyview.scene.scene import View
@@ -171,7 +171,7 @@ def match_buckets(
 
 
 def _njit(function: Kernel) -> Kernel:
-    return cast(Kernel, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
+    return cast(Kernel, njit(nogil=True, cache=True, error_model="numpy")(function))
 
 
 @_njit

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from numba import njit
 
+from anyview.jit import njit
 from anyview.typing import Grey, Image, Mask
 
 

@@ -9,8 +9,8 @@ Sources: Galliani et al. 2015 (checkerboard), Xu and Tao 2019 (adaptive sampling
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from anyview.jit import njit
 from anyview.reconstruction.alignment import aligned
 from anyview.reconstruction.costs import WORST, costs_of_all, plane_cost
 from anyview.reconstruction.hypotheses import (

@@ -7,8 +7,8 @@ Names and letters as in `window.py`. Sources: Xu and Tao 2019, section 4.2 (join
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from anyview.jit import njit
 from anyview.reconstruction.window import PART
 
 f4 = np.float32

@@ -8,7 +8,8 @@ Letters: H, W rows and columns. Planes are (rho, gx, gy), see `window.py`.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from anyview.jit import njit
 
 f4 = np.float32
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from anyview.jit import njit
 
 MARGIN = 2
 """Pixels next to an outline, a surface's or a mask's, in which colours of what lies behind may be mixed."""

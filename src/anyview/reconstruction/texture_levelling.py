@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Int32
-from numba import njit
 from scipy.sparse import coo_array, eye_array
 from scipy.sparse.linalg import splu
 
+from anyview.jit import njit
 from anyview.reconstruction.texture_atlas import Layout, Patches
 
 STRIP = 12

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int, Int32
-from numba import njit
 
+from anyview.jit import njit
 from anyview.reconstruction.texture_kernels import Candidates
 
 _SWEEPS = 12  # forward and back

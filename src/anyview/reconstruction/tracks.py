@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-import numba
 import numpy as np
 from jaxtyping import Float64, Int64
+
+from anyview.jit import njit
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -23,7 +24,7 @@ _STEPS = 8  # Gauss-Newton steps of a point
 
 
 def _njit(function: Kernel) -> Kernel:
-    return cast(Kernel, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
+    return cast(Kernel, njit(nogil=True, cache=True, error_model="numpy")(function))
 
 
 def grow_tracks(

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64, UInt8
 
+from anyview.jit import njit
 from anyview.reconstruction.features import MASK_CELL, Features
 from anyview.reconstruction.tracks import grow_tracks
 from anyview.scene.scene import View
@@ -169,7 +169,7 @@ def _widest_angle(
     return angles
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _widest_angle_kernel(points: Any, starts: Any, view_of: Any, centers: Any) -> Any:
     out = np.zeros(len(points))
     for n in range(len(points)):

@@ -16,7 +16,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from anyview.jit import njit
 
 f4 = np.float32
 u4 = np.uint32

@@ -7,15 +7,16 @@ y down.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from anyview.jit import njit
 
 NEAR = 1e-6
 """Nothing closer than this share of the farthest depth is drawn."""
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def fill(
     vertices: NDArray[np.float64],
     faces: NDArray[np.int32],

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from jaxtyping import Float32, Float64, Int, UInt8
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from scipy.spatial import cKDTree
 from anyview.cameras.models import Camera
 from anyview.cameras.poses import inverse
 from anyview.errors import OptionError
+from anyview.jit import njit
 from anyview.reconstruction.zbuffer import NEAR, fill
 from anyview.report.shading import CLAY, Surface, shade
 from anyview.typing import Depth, Image, Pose
@@ -149,7 +149,7 @@ def footprints(xyz: Float32[np.ndarray, "N 3"] | Float64[np.ndarray, "N 3"]) -> 
     return out
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def vertex_normals(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.float64]:
     """Unit normals (N, 3), each the mean over its faces weighted by area; zero for a vertex without faces."""
     out = np.zeros_like(vertices)
@@ -198,7 +198,7 @@ def _finish(surface: Surface, depth: NDArray[np.float32], fine: Camera, supersam
     return Render(image, coarse, coverage)
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _splat(
     points: NDArray[np.float64],
     axes: NDArray[np.float64],

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
+
+from anyview.jit import njit
 
 CLAY = np.array([0.72, 0.685, 0.64], np.float32)
 """The neutral material, linear light."""
@@ -91,7 +92,7 @@ def _colors(rgb: UInt8[np.ndarray, "N 3"] | None) -> NDArray[np.float32]:
     return out
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _resolve_points(
     points: NDArray[np.float64], axes: NDArray[np.float64], index: NDArray[np.int32], colors: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -113,7 +114,7 @@ def _resolve_points(
     return albedo, normal
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _normals_from_depth(depth: NDArray[np.float32], fx: float, fy: float, cx: float, cy: float) -> NDArray[np.float32]:
     """Normals from differences of neighbouring samples, taking the smaller of the two differences per axis."""
     height, width = depth.shape
@@ -145,7 +146,7 @@ def _normals_from_depth(depth: NDArray[np.float32], fx: float, fy: float, cx: fl
     return normal
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _resolve_faces(
     vertices: NDArray[np.float64],
     faces: NDArray[np.int32],
@@ -193,7 +194,7 @@ def _resolve_faces(
     return albedo, normal
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _occlusion(
     depth: NDArray[np.float32],
     normal: NDArray[np.float32],
@@ -238,7 +239,7 @@ def _occlusion(
     return out
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _blur(values: NDArray[np.float32], depth: NDArray[np.float32], supersample: int) -> NDArray[np.float32]:
     """Mean over 4x4 pixels (the period of the pattern of taps), without crossing a step in depth."""
     rows, columns = values.shape
@@ -259,7 +260,7 @@ def _blur(values: NDArray[np.float32], depth: NDArray[np.float32], supersample: 
     return out
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _light(
     albedo: NDArray[np.float32],
     normal: NDArray[np.float32],

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
+
+from anyview.jit import njit
 
 CLOUDS, WOOD, CHECKER, BRICKS, STRIPES, TERRAZZO, PLANKS, MOSAIC, DOTS, GLAZE, FAINT_WOOD, DECAL = range(12)
 FLAT_MAP, BOX_MAP, CYLINDER_MAP, SPHERE_MAP = range(4)
 
-jit = numba.njit(cache=True, nogil=True, error_model="numpy")  # a division by zero is infinite, not an error
+jit = njit(cache=True, nogil=True, error_model="numpy")  # a division by zero is infinite, not an error
 
 EDGE = 0.005  # softness of edges between colours, scene units
 _LOW = 0xFFFFFFFF

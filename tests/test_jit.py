@@ -1,0 +1,40 @@
+"""The kernels' cache is stamped with all kernels' sources, and other packages' kernels are left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numba import njit as plain_njit
+from numba.core import config
+
+import anyview
+from anyview.jit import Locator, source_digest
+from anyview.reconstruction import improve, window
+from anyview.reconstruction.pyramid import _halve
+
+SOURCE = Path(anyview.__file__).parent
+
+
+def test_a_kernels_stamp_covers_the_files_that_it_inlines() -> None:
+    path = improve.__file__
+    locator = Locator.from_function(improve.improve.py_func, path)
+    assert locator.get_source_stamp() == source_digest()
+    assert Locator.from_function(improve.improve.py_func, str(Path(np.__file__))) is None
+    for module in (improve, window):
+        assert b"anyview.jit import" in Path(module.__file__).read_bytes()
+
+
+def test_every_file_with_kernels_is_covered() -> None:
+    for path in SOURCE.rglob("*.py"):
+        source = path.read_text()
+        if path.name not in ("jit.py", "doctor.py"):
+            assert "from numba import" not in source, path
+            assert "import numba" not in source, path
+
+
+def test_numba_asks_for_our_place_first_and_for_its_own_after_it() -> None:
+    assert config.CACHE_LOCATOR_CLASSES.startswith("anyview.jit.Locator,")
+    twice = plain_njit(cache=True)(lambda x: 2 * x)
+    assert twice(21) == 42
+    assert _halve(np.full((4, 4), 8, np.float32)).tolist() == [[8, 8], [8, 8]]
