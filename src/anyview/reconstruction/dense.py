@@ -1,4 +1,4 @@
-"""The dense stage: passes of PatchMatch over all views, coarse to fine, then two more with geometric consistency.
+"""The dense stage: passes of PatchMatch over all views, coarse to fine, then one with geometric consistency.
 
 Between passes a view's planes lie in the workspace, so that memory does not grow with the views and a killed run goes
 on where it was. The result is in COLMAP's layout: `dense/stereo/{depth,normal,confidence}_maps/NAME.geometric.bin`.
@@ -32,7 +32,7 @@ from anyview.scene.scene import Scene, View
 from anyview.typing import Depth, Normals
 from anyview.workspace import Task, Workspace, atomic_write, fingerprint
 
-_VERSION = 5  # part of every key: raise it when the same options give other maps
+_VERSION = 6  # part of every key: raise it when the same options give other maps
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ class DenseResult:
 
 
 def passes(options: DenseOptions) -> list[Pass]:
-    """Global search at a quarter of the size, ever finer alignment, then twice the pixels that views disagree on."""
+    """Global search at a quarter of the size, ever finer alignment, then the pixels that views disagree on."""
     coarse = options.coarsest_scale
     schedule = [Pass(coarse, joint=options.search_iterations, alignments=1)]
     for scale in range(coarse - 1, -1, -1):
         schedule.append(Pass(scale, light=options.iterations, alignments=options.alignments))
     if options.geometric_weight > 0:
-        schedule += [Pass(0, light=1, alignments=1, geometric=options.geometric_weight)] * 2
+        schedule.append(Pass(0, light=1, alignments=1, geometric=options.geometric_weight))
     return schedule
 
 

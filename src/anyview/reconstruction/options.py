@@ -81,7 +81,7 @@ class DenseOptions:
     alignments: int = 2
     """Most least-squares steps per pixel and iteration."""
     geometric_weight: float = 0.1
-    """Cost per pixel of forward-backward error beyond the first, in two geometric passes; 0 leaves them out."""
+    """Cost per pixel of forward-backward error beyond the first, in the last pass; 0 leaves that pass out."""
     smoothing: int = 4
     """At last each pixel's plane becomes the mean of those of its surface within so many pixels; 0 leaves this out."""
     max_cost: float = 0.8
