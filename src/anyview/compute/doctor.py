@@ -15,7 +15,7 @@ from anyview.compute import machine
 from anyview.compute.memory import available_memory_bytes, cpu_count
 
 GIB = 1 << 30
-_MODULES = {"pillow": "PIL", "fast-simplification": "fast_simplification"}
+_MODULES = {"opencv-python-headless": "cv2", "pillow": "PIL", "fast-simplification": "fast_simplification"}
 _OPTIONAL = {
     "torch": "the learned engines need it: pip install '.[learn]'",
     "torchvision": "the learned engines need it: pip install '.[learn]'",
