@@ -152,7 +152,7 @@ def test_a_depth_map_cut_short(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is a limit on Linux only")
-@pytest.mark.parametrize("mib", [200, 400, 550, 700, 800, 950, 1200])
+@pytest.mark.parametrize("mib", [200, 400, 700, 800, 950, 1200])
 def test_too_little_memory(mib: int, scene: Path, whole: tuple[Path, float], tmp_path: Path) -> None:
     """From too little to import anything to nearly enough. Never a traceback, and nothing is lost.
 
@@ -164,7 +164,7 @@ def test_too_little_memory(mib: int, scene: Path, whole: tuple[Path, float], tmp
     assert "Traceback" not in done.stderr
     if done.returncode == 2:
         assert "memory" in sentence(done)
-        assert "--mesh.depth" in sentence(done)
+        assert ("ulimit" if mib < 640 else "--mesh.depth") in sentence(done)
     elif done.returncode:
         assert done.returncode in (127, -signal.SIGABRT), done.stderr
         assert "memory" in done.stderr or "bad_alloc" in done.stderr

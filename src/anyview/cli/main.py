@@ -14,6 +14,7 @@ _LESS_MEMORY = (
     "close other programs or lower --dense.max-image-size, --fusion.max-memory-gib or --mesh.depth, "
     "and run the same command: it resumes"
 )
+_LEAST_ADDRESS_SPACE = 640 << 20  # bytes; with less, OpenCV's and COLMAP's libraries crash or spin while they load
 
 
 def entry() -> None:
@@ -26,7 +27,9 @@ def main(arguments: Sequence[str]) -> int:
     from anyview.cli.parse import parse
 
     try:
-        return parse(arguments).run()
+        command = parse(arguments)
+        _check_address_space()
+        return command.run()
     except SystemExit as end:  # --help, or words that tyro has refused with an explanation
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 2
     except AnyviewError as error:
@@ -39,6 +42,22 @@ def main(arguments: Sequence[str]) -> int:
             raise
     # said only here, where the failed work and all that it held are gone
     return _refuse(str(OutOfMemoryError("out of memory", hint=_LESS_MEMORY)))
+
+
+def _check_address_space() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if 0 <= limit < _LEAST_ADDRESS_SPACE:
+        raise OutOfMemoryError(
+            "this process may not have enough memory to load its libraries",
+            where="limit of the address space (ulimit -v)",
+            expected=f"{_LEAST_ADDRESS_SPACE >> 20} MiB or more",
+            actual=f"{limit >> 20} MiB",
+            hint="raise the limit, and run the same command",
+        )
 
 
 def _refuse(sentence: str) -> int:
