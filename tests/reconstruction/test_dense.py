@@ -120,7 +120,7 @@ def test_images_are_reduced_with_their_masks(scene: Scene) -> None:
 
 
 def test_the_schedule_follows_the_options() -> None:
-    assert [p.scale for p in passes(DenseOptions())] == [2, 1, 0, 0, 0]
+    assert [p.scale for p in passes(DenseOptions())] == [2, 1, 0, 0]
     assert [p.geometric > 0 for p in passes(DenseOptions())] == [False] * 3 + [True]
     assert len(passes(DenseOptions(geometric_weight=0))) == 3
 
