@@ -16,17 +16,16 @@ from tiny_scene import write_tiny_scene
 
 # Runs the command line, and kills itself right before or right after a file that matches takes its place.
 DRIVER = """
-import fnmatch, os, pathlib, signal, sys
+import fnmatch, itertools, os, pathlib, signal, sys
 moment, pattern, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-plain = pathlib.Path.replace
+plain, seen = pathlib.Path.replace, itertools.count(1)
 def replace(self, target):
-    global count
-    hit = pattern and fnmatch.fnmatch(str(target), pattern)
-    count -= bool(hit)
-    if hit and count == 0 and moment == "before":
+    # Two threads may write at once: each takes its own number, so that neither can pass the other's by.
+    now = bool(pattern) and fnmatch.fnmatch(str(target), pattern) and next(seen) == count
+    if now and moment == "before":
         os.kill(os.getpid(), signal.SIGKILL)
     plain(self, target)
-    if hit and count == 0 and moment == "after":
+    if now and moment == "after":
         os.kill(os.getpid(), signal.SIGKILL)
 pathlib.Path.replace = replace
 from anyview.cli.main import main
