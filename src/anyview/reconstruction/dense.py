@@ -7,7 +7,7 @@ on where it was. The result is in COLMAP's layout: `dense/stereo/{depth,normal,c
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,21 +18,25 @@ from jaxtyping import Float32, UInt8
 from PIL import Image as PillowImage
 
 from anyview.cameras.models import Camera
+from anyview.cameras.poses import inverse
 from anyview.compute import parallel_map
 from anyview.errors import SceneError
 from anyview.formats.colmap import ColmapModel, is_model, read_model, write_array
 from anyview.formats.colmap_dense import write_patch_match_config
 from anyview.progress import SILENT, Progress
+from anyview.reconstruction.fusion_kernels import NORMAL_SCALE, OUTSIDE, Maps
 from anyview.reconstruction.options import DenseOptions
 from anyview.reconstruction.patch_match import Pass, Planes, StereoView, match_view
+from anyview.reconstruction.planar_fill import FILLED_COST, fill_planes
 from anyview.reconstruction.pyramid import grey_from_rgb
 from anyview.reconstruction.smoothing import smooth_planes
+from anyview.reconstruction.support import surface_support
 from anyview.reconstruction.views import ViewPlan, plan_views
 from anyview.scene.scene import Scene, View
-from anyview.typing import Depth, Normals
+from anyview.typing import Depth, Normals, Pose
 from anyview.workspace import Task, Workspace, atomic_write, fingerprint
 
-_VERSION = 6  # part of every key: raise it when the same options give other maps
+_VERSION = 7  # part of every key: raise it when the same options give other maps
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,10 @@ def dense(
                 for windows, used in parallel_map(partial(run.match, index, plan), plans, advance=advance):
                     compared += windows
                     seconds += used
-        for _ in parallel_map(run.finish, plans):
-            pass
+        with progress.stage("surfaces", 2 * len(plans)) as advance:
+            for step in (run.smooth, run.finish):
+                for _ in parallel_map(step, plans, advance=advance):
+                    pass
         rmtree(run.folder, ignore_errors=True)
     sources = {plan.name: plan.sources for plan in plans}
     write_patch_match_config(workspace.dense / "stereo" / "patch-match.cfg", sources)
@@ -192,25 +198,59 @@ class _Run:
         view = self.views[plan.name]
         return plan.rho_step * view.camera.fx / self.camera(view).fx
 
+    def smooth(self, plan: ViewPlan) -> None:
+        """The step after the last pass: planes that match badly are dropped, the others become those of surfaces."""
+        index, name = len(passes(self.options)), plan.name
+        task = self._pass_task(index, name, self._pass_task(index - 1, name).fingerprint())
+        if task.fresh:
+            return
+        planes = self._read_planes(index - 1, name)
+        rho, gx, gy = np.where(planes.cost <= self.options.max_cost, planes.rho, np.float32(0)), planes.gx, planes.gy
+        if self.options.smoothing:
+            step = np.float32(self._rho_step(plan))
+            rho, gx, gy = smooth_planes(rho, gx, gy, planes.cost, step, self.options.smoothing)
+        path = self.planes_path(index, name)
+        _save(path, np.stack([rho, gx, gy, planes.cost, planes.views.view(np.float32)]))
+        task.done([path])
+
     def finish(self, plan: ViewPlan) -> None:
-        """Write a view's maps in COLMAP's format."""
+        """Fill what the sources do not confirm, and write the view's maps in COLMAP's format."""
         task = self.final(plan)
         if task.fresh:
             return
-        planes = self._read_planes(len(passes(self.options)) - 1, plan.name)
-        if self.options.smoothing:
-            wanted = np.where(planes.cost <= self.options.max_cost, planes.rho, np.float32(0))
-            step = np.float32(self._rho_step(plan))
-            rho, gx, gy = smooth_planes(wanted, planes.gx, planes.gy, planes.cost, step, self.options.smoothing)
-            rho = np.where(rho > 0, rho.clip(1 / plan.depth_max, 1 / plan.depth_min), 0).astype(np.float32)
-            planes = Planes(planes.scale, rho, gx, gy, planes.cost, planes.views)
-        depth, normals, cost = maps_from_planes(planes, self.camera(self.views[plan.name]), self.options.max_cost)
+        planes, view = self._read_planes(len(passes(self.options)), plan.name), self.views[plan.name]
+        rho, gx, gy, cost = planes.rho, planes.gx, planes.gy, planes.cost
+        if self.options.fill > 0:
+            own = self._maps(plan.name)
+            support = surface_support(own, self._source_maps(plan))
+            stack, mask, matrix = np.stack([rho, gx, gy]), own.state == 0, self.camera(view).matrix
+            (rho, gx, gy), filled = fill_planes(stack, support, mask, matrix, self.options.fill)
+            cost = np.where(filled, np.float32(min(FILLED_COST, self.options.max_cost)), cost)
+        rho = np.where(rho > 0, rho.clip(1 / plan.depth_max, 1 / plan.depth_min), 0).astype(np.float32)
+        depth, normals, cost = maps_from_planes(Planes(0, rho, gx, gy, cost, planes.views), self.camera(view))
         paths = [self.workspace.depth_map(plan.name), self.workspace.normal_map(plan.name),
                  self.workspace.confidence_map(plan.name)]  # fmt: skip
         for path, array in zip(paths, (depth, normals, cost), strict=True):
             with atomic_write(path) as temporary:
                 write_array(temporary, array)
         task.done(paths, pixels=int(np.count_nonzero(depth)))
+
+    def _source_maps(self, plan: ViewPlan) -> Iterator[tuple[Maps, Pose]]:
+        """The sources' smoothed maps, each with src_from_ref."""
+        world_from_ref = self.views[plan.name].world_from_cam
+        for name in plan.sources:
+            if name in self.plans:
+                yield self._maps(name), inverse(self.views[name].world_from_cam) @ world_from_ref
+
+    def _maps(self, name: str) -> Maps:
+        """A view's smoothed planes as fusion's kernels read them."""
+        camera, grey = self.camera(self.views[name]), np.load(self.grey_path(name))
+        depth, normals, _ = maps_from_planes(self._read_planes(len(passes(self.options)), name), camera)
+        state = np.where(grey == 0, np.uint8(OUTSIDE), np.uint8(0))
+        normal = np.rint(normals * NORMAL_SCALE).astype(np.int16)
+        intrinsics = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
+        unused = np.zeros_like(state)
+        return Maps(depth, normal, unused, np.repeat(unused[..., None], 3, 2), state, intrinsics)
 
     def _pass_task(self, index: int, name: str, inputs: object = None) -> Task:
         """A pass's task; without `inputs`, only its outputs' fingerprint can be asked for."""
@@ -220,7 +260,8 @@ class _Run:
     def _read_planes(self, index: int, name: str) -> Planes:
         stored = np.load(self.planes_path(index, name))
         rho, gx, gy, cost = (np.ascontiguousarray(a) for a in stored[:4])
-        return Planes(passes(self.options)[index].scale, rho, gx, gy, cost, stored[4].copy().view(np.uint32))
+        scales = [schedule.scale for schedule in passes(self.options)]
+        return Planes([*scales, scales[-1]][index], rho, gx, gy, cost, stored[4].copy().view(np.uint32))
 
     def _stereo_view(self, name: str, depth_of: int | None) -> StereoView:
         view, depth = self.views[name], None
@@ -259,13 +300,11 @@ def load_grey(view: View, camera: Camera) -> UInt8[np.ndarray, "H W"]:
     return grey_from_rgb(rgb, mask)
 
 
-def maps_from_planes(
-    planes: Planes, camera: Camera, max_cost: float
-) -> tuple[Depth, Normals, Float32[np.ndarray, "H W"]]:
-    """Depth (scene units), normals (camera frame, towards the camera) and cost; all 0 where the cost is too high."""
+def maps_from_planes(planes: Planes, camera: Camera) -> tuple[Depth, Normals, Float32[np.ndarray, "H W"]]:
+    """Depth (scene units), normals (camera frame, towards the camera) and cost; all 0 where there is no plane."""
     height, width = planes.rho.shape
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    keep = (planes.rho > 0) & (planes.cost <= max_cost)
+    keep = planes.rho > 0
     normal = np.stack(
         [planes.gx * camera.fx, planes.gy * camera.fy,
          planes.rho - planes.gx * (x - camera.cx) - planes.gy * (y - camera.cy)], -1,

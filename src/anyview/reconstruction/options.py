@@ -70,7 +70,7 @@ class DenseOptions:
     """Source views compared with each view, 1 to 32."""
     views_per_pixel: int = 4
     """Source views that a pixel's cost is averaged over."""
-    color_sigma: float = 30.0
+    color_sigma: float = 15.0
     """Of the window's bilateral weight, grey levels of 255."""
     coarsest_scale: int = 2
     """How many times images are halved for the global search."""
@@ -84,6 +84,9 @@ class DenseOptions:
     """Cost per pixel of forward-backward error beyond the first, in the last pass; 0 leaves that pass out."""
     smoothing: int = 4
     """At last each pixel's plane becomes the mean of those of its surface within so many pixels; 0 leaves this out."""
+    fill: float = 60.0
+    """Pixels that no other view confirms take the plane of a triangle between pixels that are confirmed; its longest
+    edge, pixels. 0 leaves this out."""
     max_cost: float = 0.8
     """Pixels whose final cost (0 best, 2 worst) is higher give no depth."""
 
@@ -93,7 +96,7 @@ class DenseOptions:
         _within("dense", self, depth_max=(0, _ANY), sources=(1, 32), views_per_pixel=(1, 32), color_sigma=(0.1, _ANY))
         _within("dense", self, coarsest_scale=(0, 8), search_iterations=(1, 100), iterations=(0, 100))
         _within("dense", self, alignments=(0, 100), geometric_weight=(0, _ANY), max_cost=(0, 2))
-        _within("dense", self, smoothing=(0, 64))
+        _within("dense", self, smoothing=(0, 64), fill=(0, 1000))
         if self.depth_max and self.depth_min >= self.depth_max:
             raise OptionError("dense.depth_min must be below dense.depth_max", actual=(self.depth_min, self.depth_max))
 

@@ -148,7 +148,7 @@ def match_view(
     rho_range: tuple[float, float],
     rho_step: float,
     radius: int = 5,
-    color_sigma: float = 30.0,
+    color_sigma: float = 15.0,
     most: int = 4,
     seed: int = 0,
 ) -> tuple[Planes, int]:
