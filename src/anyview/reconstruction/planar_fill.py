@@ -19,8 +19,11 @@ from scipy.spatial import Delaunay, QhullError
 from anyview.jit import njit
 from anyview.typing import Mask
 
-SUPPORTED = 0.05
+ALONE = 0.02
 """Pixels with less support (see `support.py`) are filled."""
+
+SUPPORTED = 0.05
+"""Pixels with more may become vertices."""
 
 CELL = 6
 """Side of the cells that give one vertex each, pixels."""
@@ -51,7 +54,7 @@ def fill_planes(
     Returns:
         The planes, and which of them were filled.
     """
-    wanted = mask & (support < SUPPORTED)
+    wanted = mask & (support < ALONE)
     filled = np.zeros(mask.shape, bool)
     out = planes.copy()
     vertices = _vertices(support, wanted, longest)
