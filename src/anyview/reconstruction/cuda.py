@@ -8,7 +8,7 @@ read, prepare and write meanwhile.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
@@ -41,8 +41,7 @@ class CudaMatcher:
 
     def __init__(self, keep_bytes: int | None = None) -> None:
         self._lock = Lock()
-        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
-        self._bytes = 0
+        self._kept: OrderedDict[tuple[str, int], Any] = OrderedDict()
         self._most = keep_bytes
 
     def match_view(
@@ -58,16 +57,10 @@ class CudaMatcher:
         color_sigma: float = 30.0,
         most: int = 4,
         seed: int = 0,
-        names: Sequence[Hashable] | None = None,
     ) -> tuple[Planes, int]:
-        """One pass over one view, as `patch_match.match_view` does it.
+        """One pass over one view: arguments and results are those of `patch_match.match_view`.
 
-        Args:
-            reference, sources, plan, before, rho_range, rho_step, radius, color_sigma, most, seed: see there.
-            names: of the sources: images of the same name are the same image, and are sent to the device once.
-
-        Returns:
-            The planes, and the number of windows compared. They differ from the processor's in the last bits of sums.
+        The planes differ from the processor's in the last bits of sums, and where these decide between two planes.
 
         Raises:
             OutOfMemoryError: the device has too little memory for one view and its sources.
@@ -78,47 +71,44 @@ class CudaMatcher:
         taps = Taps(*make_window(radius, color_sigma)[:5])
         todo = list(sweeps(plan, most, seed, begin=before is None))
 
-        def run(keys: Sequence[Hashable]) -> tuple[State, int]:
-            packed = [self._packed(key, view, plan.scale) for key, view in zip(keys, sources, strict=True)]
+        def run() -> tuple[State, int]:
+            packed = [self._packed(view, plan.scale) for view in sources]
             return _run(ref, src, taps, state, packed, todo)
 
         with self._lock:
             try:
-                planes, compared = run([None] * len(sources) if names is None else names)
+                planes, compared = run()
             except Exception as error:
                 if not _is_full(error):
                     raise
-                self._forget()
+                self._kept.clear()
+                planes = None
+            if planes is None:
                 try:
-                    planes, compared = run([None] * len(sources))
-                except Exception as again:
-                    if not _is_full(again):
+                    planes, compared = run()
+                except Exception as error:
+                    if not _is_full(error):
                         raise
                     raise OutOfMemoryError(
                         "the GPU's memory does not suffice", where=f"a view of {ref.grey.shape[::-1]} pixels",
                         hint="lower --dense.max-image-size or --dense.sources, or use --dense.device cpu",
-                    ) from again  # fmt: skip
+                    ) from error  # fmt: skip
         return Planes(plan.scale, *planes), compared
 
-    def _packed(self, name: Hashable, view: StereoView, scale: int) -> Any:
-        """The view's packed image on the device; kept there if it has a name, the longest unused thrown away for it."""
-        if name is None:
-            return _sent(pack_view(view, scale))
-        key = (name, scale)
+    def _packed(self, view: StereoView, scale: int) -> Any:
+        """The view's packed image on the device; kept if it has a name, the longest unused thrown away for it."""
+        key = (view.name, scale)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        array = self._kept[key] = _sent(pack_view(view, scale))
-        if self._most is None:
-            self._most = _free_bytes() // 2
-        self._bytes += array.nbytes
-        while self._bytes > self._most and len(self._kept) > 1:
-            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        array = _sent(pack_view(view, scale))
+        if view.name:
+            self._kept[key] = array
+            if self._most is None:
+                self._most = _free_bytes() // 2
+            while len(self._kept) > 1 and sum(a.nbytes for a in self._kept.values()) > self._most:
+                self._kept.popitem(last=False)
         return array
-
-    def _forget(self) -> None:
-        self._kept.clear()
-        self._bytes = 0
 
 
 def _run(

@@ -33,12 +33,14 @@ class StereoView:
         matrix: calibration matrix, pixels, first pixel's centre at (0.5, 0.5).
         world_from_cam: pose, scene units.
         depth: the earlier pass's depth map at any scale (h, w), 0 = none; None without geometric consistency.
+        name: views of the same name have the same image; a GPU keeps it. Without a name it is sent each time.
     """
 
     grey: UInt8[np.ndarray, "H W"]
     matrix: Float64[np.ndarray, "3 3"]
     world_from_cam: Pose
     depth: Float32[np.ndarray, "h w"] | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
