@@ -31,6 +31,9 @@ from tiny_scene import write_tiny_scene
 
 TESTS = Path(__file__).parents[1]
 RANGE = (0.15, 0.7)
+UNNEEDED = [
+    "pycolmap", "cv2", "trimesh", "matplotlib", "tyro", "rich", "xatlas", "fast_simplification", "torch", "numba_cuda"
+]  # fmt: skip
 needs_gpu = pytest.mark.skipif(
     device.is_simulated() or device.cuda_problem() is not None, reason=f"needs a GPU: {device.cuda_problem()}"
 )
@@ -133,7 +136,7 @@ def test_auto_is_the_processor_where_no_gpu_works(monkeypatch: pytest.MonkeyPatc
     assert device.resolve("cpu") == "cpu"
     monkeypatch.setattr(device, "cuda_problem", lambda: device.Problem("no card", "buy one"))
     assert device.resolve("auto") == "cpu"
-    with pytest.raises(OptionError, match=r"no GPU to run on in dense.device.*found no card; buy one"):
+    with pytest.raises(OptionError, match=r"the dense stage finds no GPU: expected .*, found no card; buy one, or"):
         device.resolve("cuda")
     monkeypatch.setattr(device, "cuda_problem", lambda: None)
     assert device.resolve("auto") == device.resolve("cuda") == "cuda"
@@ -207,6 +210,26 @@ def test_a_full_gpu_is_emptied_and_then_said(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(engine, "_run", broken)
     with pytest.raises(RuntimeError, match="ILLEGAL"):
         matcher.match_view(views[0], views[1:], Pass(1, light=1), None, rho_range=RANGE, rho_step=RHO_STEP)
+
+
+def test_the_benchmark_needs_few_libraries_and_says_that_there_is_no_gpu(tmp_path: Path) -> None:
+    """It runs where only numba-cuda and what it needs have been brought to."""
+    program = f"""
+import runpy, sys
+sys.modules.update(dict.fromkeys({UNNEEDED!r}))
+from anyview.compute import device
+device.cuda_problem = lambda: device.Problem("no card", "buy one")
+sys.argv = ["gpu.py", "no scene", {str(tmp_path / "out")!r}, "--results", {str(tmp_path / "gpu.json")!r}]
+runpy.run_path({str(TESTS.parent / "benchmarks" / "gpu.py")!r}, run_name="__main__")
+"""
+    environment = {**os.environ, "PYTHONPATH": str(TESTS.parent / "src"), "NUMBA_ENABLE_CUDASIM": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("gpu.py: the dense stage finds no GPU")
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 @needs_gpu

@@ -40,8 +40,8 @@ def resolve(device: Device) -> Literal["cpu", "cuda"]:
     if device == "auto":
         return "cpu"
     raise OptionError(
-        "no GPU to run on", where="dense.device", expected="an NVIDIA GPU that numba-cuda can use",
-        actual=problem.found, hint=f"{problem.hint}, or leave the option out to run on the processor",
+        "the dense stage finds no GPU", expected="an NVIDIA GPU that numba-cuda can use (--dense.device cuda)",
+        actual=problem.found, hint=f"{problem.hint}, or use --dense.device cpu",
     )  # fmt: skip
 
 

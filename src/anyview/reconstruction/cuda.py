@@ -7,8 +7,10 @@ read, prepare and write meanwhile.
 
 from __future__ import annotations
 
+import time
+import warnings
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
 
@@ -31,18 +33,25 @@ from anyview.reconstruction.patch_match import (
 from anyview.reconstruction.sweeps import Pass, Sweep, lattice_of, lattice_shape, sweeps
 from anyview.reconstruction.window import Reference, Sources
 
+# coarse scales have few pixels, and numba-cuda would say at each launch that they do not fill the GPU
+warnings.filterwarnings("ignore", message="Grid size .* under-utilization")
+
 
 class CudaMatcher:
     """Runs passes on the GPU, and keeps packed images there.
 
     Args:
         keep_bytes: device memory for packed images, at most; None takes half of what is free.
+
+    Attributes:
+        seconds: for which the device was driven: transfers, kernels, and packing of images that it does not have.
     """
 
     def __init__(self, keep_bytes: int | None = None) -> None:
         self._lock = Lock()
         self._kept: OrderedDict[tuple[str, int], Any] = OrderedDict()
         self._most = keep_bytes
+        self.seconds = 0.0
 
     def match_view(
         self,
@@ -72,28 +81,31 @@ class CudaMatcher:
         todo = list(sweeps(plan, most, seed, begin=before is None))
 
         def run() -> tuple[State, int]:
-            packed = [self._packed(view, plan.scale) for view in sources]
-            return _run(ref, src, taps, state, packed, todo)
+            return _run(ref, src, taps, state, [self._packed(view, plan.scale) for view in sources], todo)
 
         with self._lock:
+            begin = time.perf_counter()
             try:
-                planes, compared = run()
+                planes, compared = self._or_emptied(run)
             except Exception as error:
                 if not _is_full(error):
                     raise
-                self._kept.clear()
-                planes = None
-            if planes is None:
-                try:
-                    planes, compared = run()
-                except Exception as error:
-                    if not _is_full(error):
-                        raise
-                    raise OutOfMemoryError(
-                        "the GPU's memory does not suffice", where=f"a view of {ref.grey.shape[::-1]} pixels",
-                        hint="lower --dense.max-image-size or --dense.sources, or use --dense.device cpu",
-                    ) from error  # fmt: skip
+                raise OutOfMemoryError(
+                    "the GPU's memory does not suffice", where=f"a view of {ref.grey.shape[::-1]} pixels",
+                    hint="lower --dense.max-image-size or --dense.sources, or use --dense.device cpu",
+                ) from error  # fmt: skip
+            self.seconds += time.perf_counter() - begin
         return Planes(plan.scale, *planes), compared
+
+    def _or_emptied(self, run: Callable[[], tuple[State, int]]) -> tuple[State, int]:
+        """What `run` gives; where the device is full, without the images of other views beside it."""
+        try:
+            return run()
+        except Exception as error:
+            if not _is_full(error):
+                raise
+        self._kept.clear()  # here, where the exception's frames no longer hold what the first try sent
+        return run()
 
     def _packed(self, view: StereoView, scale: int) -> Any:
         """The view's packed image on the device; kept if it has a name, the longest unused thrown away for it."""
