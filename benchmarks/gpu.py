@@ -1,9 +1,11 @@
 """The dense stage on an NVIDIA GPU: seconds per pass over all views, and whether it finds what the processor finds.
 
 usage: python benchmarks/gpu.py SCENE OUT [--sparse DIR] [--views N] [--size PIXELS] [--compare N] [--results FILE]
+                                [--block COLUMNS ROWS] [--registers N]
 
 SCENE is a folder with posed pinhole images; DIR holds a sparse COLMAP model of it (without one, the cameras alone tell
 sources and depth ranges). First the passes with all planes in memory, then `dense` itself with its files under OUT.
+`--block` and `--registers` try other launches of the kernels.
 `--compare` views are matched on the processor too, each pass from the GPU's planes of the pass before.
 
 Needs numpy, scipy, numba, numba-cuda, pillow, jaxtyping and psutil, and nothing else; from a bare checkout, with
@@ -133,8 +135,11 @@ def measure(words: argparse.Namespace) -> dict[str, Any]:
         AnyviewError: no GPU, or a scene that cannot be read or used.
     """
     options = replace(DenseOptions(max_image_size=words.size), device=resolve("cuda"))
+    from anyview.reconstruction import cuda, cuda_kernels
     from anyview.reconstruction.cuda import CudaMatcher
 
+    cuda_kernels.REGISTERS = words.registers
+    cuda.BLOCK = tuple(words.block or cuda.BLOCK)
     loaded = load_scene(words.scene)
     scene = loaded.split("train") if any(v.split == "train" for v in loaded) else loaded
     scene = replace(scene, views=scene.views[: words.views])
@@ -164,6 +169,8 @@ def measure(words: argparse.Namespace) -> dict[str, Any]:
         "views": len(bench.plans),
         "size": list(next(iter(bench.greys.values())).shape[::-1]),
         "sparse_points": 0 if model is None else len(model.points.ids),
+        "block": list(cuda.BLOCK),
+        "registers": words.registers,
         "first_view_seconds": round(first, 2),  # compiles, or finds what was compiled
         "passes_seconds": round(sum(row["seconds"] for row in rows), 2),
         "passes": rows,
@@ -181,6 +188,8 @@ def main() -> None:
     parser.add_argument("--views", type=int)
     parser.add_argument("--size", type=int, default=DenseOptions.max_image_size)
     parser.add_argument("--compare", type=int, default=3)
+    parser.add_argument("--block", type=int, nargs=2)
+    parser.add_argument("--registers", type=int, default=0)
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results" / "gpu.json")
     words = parser.parse_args()
     try:

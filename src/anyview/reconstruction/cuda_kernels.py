@@ -33,6 +33,9 @@ BOUNDS = (4, 8, 16, 32)
 BLOCK = (8, 16)
 """Threads of a block, columns and rows of the lattice: neighbours sample the same parts of the sources."""
 
+REGISTERS = 0
+"""Registers that a thread may use at most; 0 leaves it to the compiler, which takes all 255."""
+
 COUNTERS = 1024
 """Windows are counted in so many places, since threads that add to the same one wait for each other."""
 
@@ -62,14 +65,14 @@ def kernel(kind: int, bound: int) -> Any:
     It takes (Reference, Sources, Taps, State, Sweep, Lattice, counters), all arrays on the device; counters (COUNTERS,)
     int64 grow by the number of windows compared.
     """
-    return cuda.jit(cache=True, fastmath=True)(sweep_function(kind, bound))
+    return cuda.jit(cache=True, fastmath=True, max_registers=REGISTERS or None)(sweep_function(kind, bound))
 
 
 def sweep_function(kind: int, bound: int) -> Any:
     """The Python function behind `kernel`."""
     # numba-cuda keeps compiled kernels by this file's time and by the values that a function closes over: the stamp
-    # makes it look at the files of the parts too. No thread ever leaves because of it.
-    stamp = int(source_digest()[:7], 16)
+    # makes it look at the files of the parts too, and at REGISTERS. No thread ever leaves because of it.
+    stamp = 256 * int(source_digest()[:7], 16) + REGISTERS
 
     def sweep_pixel(ref, src, taps, state, sweep, lattice, counters):
         k, i = cuda.grid(2)
