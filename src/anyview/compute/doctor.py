@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-from anyview.compute import machine
+from anyview.compute import device, machine
 from anyview.compute.memory import available_memory_bytes, cpu_count
 
 GIB = 1 << 30
@@ -109,11 +109,18 @@ def _processor() -> Check:
 
 
 def _gpu() -> Check:
+    """Whether the dense stage can use one."""
     cards = machine.gpus()
-    if not cards:
+    problem = device.cuda_problem()
+    if device.is_simulated():
+        problem = device.Problem("numba only simulates one", "unset NUMBA_ENABLE_CUDASIM")
+    if not cards and problem is not None:
         return Check("gpu", "none found", "note", "not needed: everything runs on the processor")
     found = "; ".join(f"{card.name}, {card.memory_bytes / GIB:.0f} GiB, driver {card.driver}" for card in cards)
-    return Check("gpu", found, "note", "reconstruction does not use it yet; it runs on the processor")
+    if problem is not None:
+        advice = f"the dense stage runs on the processor, because {problem.found}: {problem.hint}"
+        return Check("gpu", found, "note", advice)
+    return Check("gpu", f"{found or device.cuda_name()}; the dense stage runs on {device.cuda_name()}")
 
 
 def _memory(available: int) -> Check:

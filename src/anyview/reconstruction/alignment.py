@@ -13,6 +13,8 @@ also the gradient of the correlation. (Gruen 1985, least squares matching; here 
 
 from __future__ import annotations
 
+from math import sqrt
+
 import numpy as np
 
 from anyview.jit import njit
@@ -103,7 +105,7 @@ def normal_equations(window, half, ex, ey, middle, total):
     var_r, var_s = srr * norm - mean_r * mean_r, sss * norm - mean_s * mean_s
     if var_r < f4(LEAST_VARIANCE) or var_s < f4(LEAST_VARIANCE):
         return zero, zero, zero, zero, zero, zero, zero, zero, zero, f4(BAD)
-    inv_s, inv_rs = norm / var_s, norm / np.sqrt(var_r * var_s)
+    inv_s, inv_rs = norm / var_s, norm / sqrt(var_r * var_s)
     ncc = (srs - mean_s * sr) * inv_rs
     p0, p1, p2 = (s0 - mean_s * d0) * inv_s, (s1 - mean_s * d1) * inv_s, (s2 - mean_s * d2) * inv_s
     m0, m1, m2 = d0 * norm, d1 * norm, d2 * norm

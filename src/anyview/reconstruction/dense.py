@@ -7,8 +7,8 @@ on where it was. The result is in COLMAP's layout: `dense/stereo/{depth,normal,c
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
@@ -20,6 +20,7 @@ from PIL import Image as PillowImage
 from anyview.cameras.models import Camera
 from anyview.cameras.poses import inverse
 from anyview.compute import parallel_map
+from anyview.compute.device import resolve
 from anyview.errors import SceneError
 from anyview.formats.colmap import ColmapModel, is_model, read_model, write_array
 from anyview.formats.colmap_dense import write_patch_match_config
@@ -82,8 +83,10 @@ def dense(
 
     Raises:
         SceneError: fewer than two views, views that share nothing, or nothing inside any mask.
+        OptionError: the options ask for a GPU and there is none that works.
         WorkspaceError: the folder cannot be written to.
     """
+    options = replace(options, device=resolve(options.device))
     model = read_model(workspace.sparse) if is_model(workspace.sparse) else None
     plans = plan_views(scene, model, options.sources, options.depth_min, options.depth_max)
     run = _Run(workspace, scene, options, seed, {plan.name: plan for plan in plans})
@@ -120,15 +123,21 @@ class _Run:
         self.index = {view.name: i for i, view in enumerate(scene)}
         self.folder = workspace.root / ".anyview" / "dense"
         self.key = {name: self._view_key(view) for name, view in self.views.items()}
+        self.engine: Callable[..., tuple[Planes, int]] = match_view
+        if options.device == "cuda":
+            from anyview.reconstruction.cuda import CudaMatcher
+
+            self.engine = CudaMatcher().match_view
 
     def camera(self, view: View) -> Camera:
         """The camera at the dense stage's size."""
         return dense_camera(view.camera, self.options.max_image_size)
 
     def _view_key(self, view: View) -> str:
-        return fingerprint(
-            _VERSION, self.options, view.pixels.fingerprint(), asdict(self.camera(view)), view.world_from_cam
-        )
+        options = asdict(self.options)
+        if options["device"] == "cpu":  # on a GPU the last bits differ
+            del options["device"]
+        return fingerprint(_VERSION, options, view.pixels.fingerprint(), asdict(self.camera(view)), view.world_from_cam)
 
     def _plan_key(self, plan: ViewPlan) -> str:
         return fingerprint(
@@ -176,7 +185,7 @@ class _Run:
             return 0, 0.0
         previous = self._read_planes(index - 1, plan.name) if index else None
         with_depth = schedule.geometric > 0 and index > 0
-        planes, compared = match_view(
+        planes, compared = self.engine(
             self._stereo_view(plan.name, None),
             [self._stereo_view(n, index - 1 if with_depth else None) for n in plan.sources],
             schedule,
@@ -267,7 +276,7 @@ class _Run:
         view, depth = self.views[name], None
         if depth_of is not None and name in self.plans:
             depth = self._read_planes(depth_of, name).depth
-        return StereoView(np.load(self.grey_path(name)), self.camera(view).matrix, view.world_from_cam, depth)
+        return StereoView(np.load(self.grey_path(name)), self.camera(view).matrix, view.world_from_cam, depth, name)
 
 
 class _PassTask(Task):

@@ -6,6 +6,7 @@ sampling). `reference.py` says the same in plain numpy; the tests compare them.
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -71,9 +72,9 @@ def random_plane(ref, x, y, key):
 def random_slope(ref, x, y, rho, key):
     """Slope of a plane whose normal deviates from the viewing ray by a uniform vector in a disc of radius tan 60."""
     angle = f4(6.2831853) * uniform(key, 2)
-    radius = f4(1.2) * np.sqrt(uniform(key, 3))
+    radius = f4(1.2) * sqrt(uniform(key, 3))
     rx, ry = (f4(x) + f4(0.5) - ref.center_x) / ref.focal_x, (f4(y) + f4(0.5) - ref.center_y) / ref.focal_y
-    norm = f4(1) / np.sqrt(rx * rx + ry * ry + f4(1))
+    norm = f4(1) / sqrt(rx * rx + ry * ry + f4(1))
     nx, ny, nz = rx * norm + radius * np.cos(angle), ry * norm + radius * np.sin(angle), norm
     along = nx * rx + ny * ry + nz
     return nx * rho / (ref.focal_x * along), ny * rho / (ref.focal_y * along)

@@ -8,6 +8,7 @@ Names and letters as in `window.py`.
 
 from __future__ import annotations
 
+from math import exp
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ def select_again(ref, src, window, total, state, scratch, effort, x, y, rho, gx,
         score = own_score(costs[j])
         if effort.geometric > f4(0):
             e = geometric_error(src, x, y, j, rho)
-            score *= np.exp(f4(-0.5) * e * e)
+            score *= exp(f4(-0.5) * e * e)
         scores[j] = score * neighbour_votes(state, ref.grey, x, y, j)
     views = best_views(scores, effort.most)
     if views == u4(0):

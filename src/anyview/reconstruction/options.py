@@ -89,6 +89,8 @@ class DenseOptions:
     edge, pixels. 0 leaves this out."""
     max_cost: float = 0.8
     """Pixels whose final cost (0 best, 2 worst) is higher give no depth."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the passes run: an NVIDIA GPU (`cuda`), the processor, or the GPU where there is one that works."""
 
     def __post_init__(self) -> None:
         """Raise an OptionError where a value cannot work, before any work is done."""

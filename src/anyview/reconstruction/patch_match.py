@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8, UInt32
@@ -17,6 +18,8 @@ from anyview.reconstruction.hypotheses import REGIONS, Scratch, State
 from anyview.reconstruction.improve import Effort, improve
 from anyview.reconstruction.pyramid import at_scale, refine_planes
 from anyview.reconstruction.search import search, start
+from anyview.reconstruction.sweeps import IMPROVE, SEARCH, START, Sweep, sweeps
+from anyview.reconstruction.sweeps import Pass as Pass
 from anyview.reconstruction.window import Reference, Sources, Window, pack
 from anyview.typing import Pose
 
@@ -30,12 +33,14 @@ class StereoView:
         matrix: calibration matrix, pixels, first pixel's centre at (0.5, 0.5).
         world_from_cam: pose, scene units.
         depth: the earlier pass's depth map at any scale (h, w), 0 = none; None without geometric consistency.
+        name: views of the same name have the same image; a GPU keeps it. Without a name it is sent each time.
     """
 
     grey: UInt8[np.ndarray, "H W"]
     matrix: Float64[np.ndarray, "3 3"]
     world_from_cam: Pose
     depth: Float32[np.ndarray, "h w"] | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,26 +58,6 @@ class Planes:
     def depth(self) -> Float32[np.ndarray, "h w"]:
         """Depth map, scene units, 0 = none."""
         return np.divide(1, self.rho, out=np.zeros_like(self.rho), where=self.rho > 0)
-
-
-@dataclass(frozen=True)
-class Pass:
-    """What one pass does.
-
-    Attributes:
-        scale: 0 is full size, k is halved k times.
-        joint: sweeps of the global search, with joint view selection over all sources.
-        light: sweeps that align and propagate, before which the sources are those of the pass before.
-        alignments: most least-squares steps per pixel and sweep.
-        geometric: weight of the forward-backward error, per pixel at this scale; above 0, only pixels whose depth
-            too few sources agree with are worked on.
-    """
-
-    scale: int
-    joint: int = 0
-    light: int = 0
-    alignments: int = 0
-    geometric: float = 0.0
 
 
 def window_taps(radius: int) -> tuple[Float32[np.ndarray, " K"], Float32[np.ndarray, " K"]]:
@@ -103,14 +88,26 @@ def make_reference(view: StereoView, scale: int, rho_range: tuple[float, float],
     )  # fmt: skip
 
 
-def make_sources(reference: StereoView, sources: Sequence[StereoView], scale: int) -> Sources:
-    """The sources at a scale, packed end to end, with the homographies' parts in float32 (computed in float64)."""
-    greys = [at_scale(s.grey, scale) for s in sources]
-    sizes = [(g.shape[0] + 1) * (g.shape[1] + 1) for g in greys]
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
-    pixels = np.zeros(offsets[-1], np.uint32)
-    for grey, offset in zip(greys, offsets[:-1], strict=True):
-        pack(np.rint(grey).astype(np.uint8), pixels, offset)
+def pack_view(view: StereoView, scale: int) -> UInt32[np.ndarray, " N"]:
+    """A view's packed image at a scale, see `window.pack`."""
+    grey = at_scale(view.grey, scale)
+    pixels = np.zeros((grey.shape[0] + 1) * (grey.shape[1] + 1), np.uint32)
+    pack(np.rint(grey).astype(np.uint8), pixels, 0)
+    return pixels
+
+
+def make_sources(reference: StereoView, sources: Sequence[StereoView], scale: int, pixels: Any = None) -> Sources:
+    """The sources at a scale, packed end to end, with the homographies' parts in float32 (computed in float64).
+
+    Args:
+        reference, sources: the views.
+        scale: 0 is full size.
+        pixels: the sources' packed images end to end, where they have been made already.
+    """
+    shapes = [tuple(-(-side >> scale) for side in s.grey.shape) for s in sources]
+    offsets = np.concatenate([[0], np.cumsum([(h + 1) * (w + 1) for h, w in shapes])]).astype(np.int32)
+    if pixels is None:
+        pixels = np.concatenate([pack_view(s, scale) for s in sources])
     forward = np.concatenate([_homography_parts(reference, s, scale) for s in sources])
     backward = np.concatenate([_homography_parts(s, reference, scale) for s in sources])
     depths = [np.zeros((1, 1), np.float32) if s.depth is None else s.depth for s in sources]
@@ -118,8 +115,8 @@ def make_sources(reference: StereoView, sources: Sequence[StereoView], scale: in
     return Sources(
         pixels=pixels,
         offset=offsets[:-1],
-        width=np.array([g.shape[1] for g in greys], np.int32),
-        height=np.array([g.shape[0] for g in greys], np.int32),
+        width=np.array([w for _, w in shapes], np.int32),
+        height=np.array([h for h, _ in shapes], np.int32),
         forward=forward,
         backward=backward,
         depth=np.concatenate([d.ravel() for d in depths]),
@@ -171,21 +168,24 @@ def match_view(
     ref = make_reference(reference, plan.scale, rho_range, rho_step)
     src = make_sources(reference, sources, plan.scale)
     window = make_window(radius, color_sigma)
-    state = _initial_state(reference, ref.grey, plan.scale, before)
+    state = initial_state(reference, ref.grey, plan.scale, before)
     scratch = _make_scratch(len(sources))
     compared = 0
-    if before is None:
-        compared += start(ref, src, window, state, scratch, most, seed)
-    for iteration in range(plan.joint):
-        for color in (0, 1):
-            compared += search(
-                ref, src, window, state, scratch, most, plan.alignments, color, iteration, seed + 1 + iteration
-            )
-    effort = Effort(plan.alignments, np.float32(plan.geometric), most)
-    for _ in range(plan.light):
-        for lattice in (0, 1, 2):
-            compared += improve(ref, src, window, state, scratch, effort, lattice)
-    return Planes(plan.scale, state.rho, state.gx, state.gy, state.cost, state.views), compared
+    for sweep in sweeps(plan, most, seed, begin=before is None):
+        compared += _run(sweep, ref, src, window, state, scratch)
+    return Planes(plan.scale, *state), compared
+
+
+def _run(sweep: Sweep, ref: Reference, src: Sources, window: Window, state: State, scratch: Scratch) -> int:
+    """One sweep on the processor; returns the number of windows compared."""
+    if sweep.kind == START:
+        return int(start(ref, src, window, state, scratch, sweep.most, sweep.seed))
+    if sweep.kind == SEARCH:
+        settings = (sweep.most, sweep.alignments, sweep.lattice, sweep.iteration, sweep.seed)
+        return int(search(ref, src, window, state, scratch, *settings))
+    assert sweep.kind == IMPROVE
+    effort = Effort(sweep.alignments, sweep.geometric, sweep.most)
+    return int(improve(ref, src, window, state, scratch, effort, sweep.lattice))
 
 
 def _make_scratch(sources: int) -> Scratch:
@@ -194,7 +194,8 @@ def _make_scratch(sources: int) -> Scratch:
     return Scratch(np.zeros((rows, sources), f), np.zeros(sources, f), chosen, *np.zeros((3, rows), f))
 
 
-def _initial_state(reference: StereoView, grey: Float32[np.ndarray, "h w"], scale: int, before: Planes | None) -> State:
+def initial_state(reference: StereoView, grey: Float32[np.ndarray, "h w"], scale: int, before: Planes | None) -> State:
+    """The planes of the pass before, brought to this scale (`grey` is the reference's); zeros where there are none."""
     if before is None:
         rho, gx, gy = np.zeros((3, *grey.shape), np.float32)
         return State(rho, gx, gy, np.full(grey.shape, 2, np.float32), np.zeros(grey.shape, np.uint32))

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from anyview.compute.device import resolve
 from anyview.errors import SceneError, WorkspaceError
 from anyview.progress import SILENT, Progress
 from anyview.reconstruction.options import Quality, ReconstructionOptions, preset, within_region
@@ -64,12 +65,13 @@ def reconstruct(
 
     Raises:
         FormatError, SceneError: the input cannot be read or used.
-        OptionError: an option has a value that cannot work.
+        OptionError: an option has a value that cannot work, or asks for a GPU where none works.
         WorkspaceError: the folder cannot be written to, the disk is full, or another run works there.
     """
     options = preset(quality) if options is None else options
     if seed is not None:
         options = replace(options, seed=seed)
+    resolve(options.dense.device)  # before any work is done
     source = scene if isinstance(scene, Scene) else load_scene(Path(scene))
     chosen = choose_split(source, split)
     workspace = Workspace(out)
@@ -124,11 +126,14 @@ def run_stage(
         progress: told how the work advances.
 
     Raises:
+        OptionError: the dense stage asks for a GPU where none works.
         WorkspaceError: not a workspace, not writable, or an earlier stage is missing.
     """
     workspace = Workspace(work, create=False)
     with hold(workspace):
         options = saved_options(workspace) if options is None else options
+        if stage == "dense":
+            resolve(options.dense.device)
         update_summary(workspace, options=asdict(options))
         _RUN[stage](workspace, options, progress)
     return result_of(workspace)

@@ -8,6 +8,8 @@ Sources: Galliani et al. 2015 (checkerboard), Xu and Tao 2019 (adaptive sampling
 
 from __future__ import annotations
 
+from math import exp
+
 import numpy as np
 
 from anyview.jit import njit
@@ -67,7 +69,7 @@ def search_pixel(ref, src, window, state, scratch, most, alignments, iteration, 
     n_src = src.offset.size
     costs, scores, chosen = scratch.costs, scratch.scores, scratch.chosen
     prho, pgx, pgy = scratch.rho, scratch.gx, scratch.gy
-    tau = f4(0.8) * np.exp(-f4(iteration * iteration) / f4(90))
+    tau = f4(0.8) * exp(-f4(iteration * iteration) / f4(90))
     total = open_window(ref, window, x, y)
     rho, gx, gy = state.rho[y, x], state.gx[y, x], state.gy[y, x]
     key = u4(seed) + u4(iteration) * u4(0x9E3779B9) + u4(y * ref.grey.shape[1] + x) * u4(64)

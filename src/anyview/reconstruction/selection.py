@@ -6,6 +6,8 @@ Names and letters as in `window.py`. Sources: Xu and Tao 2019, section 4.2 (join
 
 from __future__ import annotations
 
+from math import exp
+
 import numpy as np
 
 from anyview.jit import njit
@@ -71,15 +73,15 @@ def joint_score(costs, n, j, tau):
         m = costs[h, j]
         if m < tau:
             good += 1
-            acc += np.exp(-m * m / f4(0.18))
+            acc += exp(-m * m / f4(0.18))
         elif m > f4(1.2):
             bad += 1
     if bad >= 3:
         return f4(0)
-    return acc / f4(good) if good > 2 else np.exp(-tau * tau / f4(0.32))
+    return acc / f4(good) if good > 2 else exp(-tau * tau / f4(0.32))
 
 
 @njit(**PART)
 def own_score(m):
     """How well a source shows the pixel, from the own plane's cost there."""
-    return np.exp(-m * m / f4(0.18)) if m < f4(1.2) else f4(0)
+    return exp(-m * m / f4(0.18)) if m < f4(1.2) else f4(0)

@@ -13,6 +13,7 @@ Sources: Schoenberger et al. 2016 (bilateral NCC). `reference.py` says the same 
 
 from __future__ import annotations
 
+from math import exp, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -119,7 +120,7 @@ def open_window(ref, window, x, y):
     total = f4(0)
     for k in range(TAPS):  # alone, so that it becomes vectors
         r = window.weighted[k]
-        w = window.space[k] * np.exp(-r * r * window.color_scale)
+        w = window.space[k] * exp(-r * r * window.color_scale)
         w = w if r > -middle else f4(0)
         window.weight[k] = w
         window.weighted[k] = w * r
@@ -223,7 +224,7 @@ def _correlate(window, half, middle, total):
     var_r, var_s = srr * norm - mean_r * mean_r, sss * norm - mean_s * mean_s
     if var_r < f4(LEAST_VARIANCE) or var_s < f4(LEAST_VARIANCE):
         return f4(BAD)
-    ncc = (srs * norm - mean_r * mean_s) / np.sqrt(var_r * var_s)
+    ncc = (srs * norm - mean_r * mean_s) / sqrt(var_r * var_s)
     return f4(1) - min(max(ncc, f4(-1)), f4(1)) * sw / total
 
 
@@ -270,4 +271,4 @@ def geometric_error(src, x, y, j, rho):
         return f4(3)
     ex = ((c[o] * u + c[o + 1] * v + c[o + 2]) * z + c[o + 9]) / qz - px
     ey = ((c[o + 3] * u + c[o + 4] * v + c[o + 5]) * z + c[o + 10]) / qz - py
-    return min(np.sqrt(ex * ex + ey * ey), f4(3))
+    return min(sqrt(ex * ex + ey * ey), f4(3))
