@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from anyview.jit import njit
 
 REACH = 2  # cells, along each axis, up to which a point is felt
+_DOUBT = np.float32(0.2)  # weight at which a normal fades to half; within a sheet of points it is (4 / 3)^2
 _BITS = 20  # of a brick's number along an axis
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -28,7 +29,8 @@ class Band:
         after: index of the next node along x, y, z (K, 3), or -1.
         corner: for each point the nodes of the cell around it (M, 8), x slowest, z fastest; all of them exist.
         distance: signed distance to the tangent planes of the points around, weighted mean; positive outside.
-        normal: of the points around, weighted mean, not unit: opposite sides cancel.
+        normal: of the points around, weighted mean, not unit: opposite sides cancel, and it fades where weight is
+            little, so that the surface is not drawn on beyond a rim and a thin plate's sheets meet around its edge.
     """
 
     node: Int32[np.ndarray, "K 3"]
@@ -58,12 +60,13 @@ def build_band(
     number[used] = np.arange(len(used), dtype=np.int32)
     node, after = _connect(used, number, bricks, _neighbours(bricks))
     corner = _corners(points, brick_of, number)
-    mean = sums[used, 1:] / sums[used, :1]
-    return Band(node, after, corner, np.ascontiguousarray(mean[:, 0]), np.ascontiguousarray(mean[:, 1:]))
+    weight = sums[used, :1]
+    normal = sums[used, 2:] / (weight + _DOUBT)
+    return Band(node, after, corner, sums[used, 1] / weight[:, 0], normal)
 
 
 @njit(nogil=True, cache=True)
-def _slot(key: int, table: NDArray[np.int32], keys: NDArray[np.int64], bits: int) -> int:
+def _slot(key: int | np.int64, table: NDArray[np.int32], keys: NDArray[np.int64], bits: int) -> np.int64:
     """Where the key is, or where it would go."""
     slot = np.int64((np.uint64(key) * _GOLDEN) >> np.uint64(64 - bits))
     while table[slot] >= 0 and keys[table[slot]] != key:
@@ -188,9 +191,7 @@ def _connect(
 
 
 @njit(nogil=True, cache=True)
-def _corners(
-    points: NDArray[np.float64], brick_of: NDArray[np.int32], number: NDArray[np.int32]
-) -> NDArray[np.int32]:
+def _corners(points: NDArray[np.float64], brick_of: NDArray[np.int32], number: NDArray[np.int32]) -> NDArray[np.int32]:
     out = np.empty((len(points), 8), np.int32)
     for i in range(len(points)):
         fx, fy, fz = np.int64(points[i, 0]), np.int64(points[i, 1]), np.int64(points[i, 2])

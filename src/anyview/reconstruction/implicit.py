@@ -4,10 +4,11 @@ Over the nodes' values f the energy is
 
     sum over edges (i, j) of (f_j - f_i - m_ij)^2  +  SCREENING * sum over points of w_p (sum_k t_pk f_k)^2
 
-with m the mean normal of the two nodes along the edge, lengths in cells, and t the trilinear weights of the corners of
-the point's cell. Theirs asks for an indicator's gradient, which is a bump at the surface, and so for a whole space to
-solve in; ours asks for a distance's gradient, the unit normal, which a band around the points is enough for: nothing
-holds it at its rim, and its points hold it everywhere, so that conjugate gradients need few steps and no multigrid.
+with m the mean normal of the two nodes along the edge (shorter where points are few), lengths in cells, and t the
+trilinear weights of the corners of the point's cell. Theirs asks for an indicator's gradient, which is a bump at the
+surface, and so for a whole space to solve in; ours asks for a distance's gradient, the unit normal, which a band around
+the points is enough for: nothing holds it at its rim, and its points hold it everywhere, so that conjugate gradients
+need few steps and no multigrid.
 Letters: M points, K nodes.
 """
 
@@ -20,9 +21,11 @@ from numpy.typing import NDArray
 from anyview.jit import njit
 from anyview.reconstruction.band import Band
 
-SCREENING = 4.0
+SCREENING = 1.0
+"""How much the points' wishes count against those of the normals: more shows noise, and ragged rims."""
+
 _TOLERANCE = 1e-3  # of the residual, relative to where it started
-_STEPS = 60
+_STEPS = 200  # at most; some forty are usual
 
 
 def solve(

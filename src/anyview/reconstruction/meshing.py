@@ -25,6 +25,7 @@ from anyview.reconstruction.marching_cubes import marching_cubes
 from anyview.reconstruction.options import MeshOptions
 from anyview.reconstruction.texture_glb import Y_UP
 from anyview.reconstruction.thinning import thin_oriented
+from anyview.reconstruction.vertex_normals import vertex_normals
 from anyview.workspace import Workspace, atomic_write, digest_file
 
 _VERSION = 5  # part of the key: raise it when the same cloud gives another mesh
@@ -85,14 +86,14 @@ def mesh(
                 expected=f"{_FEWEST_POINTS} or more", actual=len(cloud.xyz),
             )  # fmt: skip
         with progress.stage("mesh", 4) as advance:
-            spacing = point_spacing(cloud.xyz)
+            tree = KDTree(cloud.xyz, compact_nodes=False, balanced_tree=False)  # built in half the time
+            spacing = point_spacing(cloud.xyz, tree)
             vertices, faces = _surface(cloud, cell_size(cloud.xyz, spacing, options.depth))
             if not len(faces):
                 raise FormatError(
                     "no surface comes out of this cloud", where=workspace.fused, hint="are its normals right?"
                 )
             advance()
-            tree = KDTree(cloud.xyz)
             found = tree.query(vertices, k=min(_NEIGHBOURS, len(cloud.xyz)), workers=-1)
             distance, nearest = np.asarray(found[0]), np.asarray(found[1])
             keep = np.ones(len(faces), bool)
@@ -110,8 +111,7 @@ def mesh(
             if 0 < options.simplify < 1 and len(faces):
                 vertices, faces, colors = _simplify(vertices, faces, colors, options.simplify)
             advance()
-            surface = trimesh.Trimesh(vertices, faces, vertex_colors=colors, process=False)
-            normals = np.asarray(surface.vertex_normals, np.float32)
+            normals = vertex_normals(vertices, faces).astype(np.float32)
             with atomic_write(workspace.mesh) as temporary:
                 write_ply(temporary, vertices.astype(np.float32), normals=normals, rgb=colors, faces=faces)
             advance()
@@ -135,10 +135,15 @@ def _write_glb(workspace: Workspace) -> None:
         task.done([glb])
 
 
-def point_spacing(points: Float64[np.ndarray, "N 3"]) -> float:
-    """Median distance to the sixth nearest other point, over the square root of two: robust to doubled points."""
+def point_spacing(points: Float64[np.ndarray, "N 3"], tree: KDTree | None = None) -> float:
+    """Median distance to the sixth nearest other point, over the square root of two: robust to doubled points.
+
+    Args:
+        points: of a surface, world.
+        tree: of the same points, where there is one already.
+    """
     sample = points[:: max(1, len(points) // 20000)]
-    distance = np.asarray(KDTree(points).query(sample, k=min(7, len(points)), workers=-1)[0])[:, -1]
+    distance = np.asarray((tree or KDTree(points)).query(sample, k=min(7, len(points)), workers=-1)[0])[:, -1]
     return max(float(np.median(distance)) / np.sqrt(2), 1e-12)
 
 
