@@ -23,7 +23,7 @@ _CAMERAS = 250
 _WHOLE = 32767
 _SEARCH = 200_000
 _GREY = 168
-_ENOUGH = 10  # points per point kept that its mean is taken of
+_ENOUGH = 5  # points per point kept that its mean is taken of
 
 
 @dataclass(frozen=True, eq=False)

@@ -145,7 +145,7 @@ def footprints(xyz: Float32[np.ndarray, "N 3"] | Float64[np.ndarray, "N 3"]) -> 
     # With points spread evenly by chance, the k-th neighbour lies at the root of k / (pi density).
     spacing = distance[:, -1] * np.sqrt(np.pi / (distance.shape[1] - 1)) * np.sqrt(len(part) / len(good))
     spacing = np.minimum(spacing, 4 * np.median(spacing))
-    nearest = tree.query(xyz[good], eps=0.5)[1] if len(part) < len(good) else np.arange(len(part))
+    nearest = tree.query(xyz[good], eps=0.5, workers=-1)[1] if len(part) < len(good) else np.arange(len(part))
     out[good] = _DISC * spacing[nearest]
     return out
 
