@@ -10,7 +10,7 @@ import trimesh
 
 from anyview.errors import FormatError, OptionError
 from anyview.formats.ply import read_ply, write_ply
-from anyview.reconstruction.meshing import mesh, octree_depth, point_spacing
+from anyview.reconstruction.meshing import cell_size, mesh, point_spacing
 from anyview.reconstruction.options import MeshOptions
 from anyview.workspace import Workspace
 
@@ -62,22 +62,36 @@ def test_what_was_not_seen_is_cut_away_and_islands_are_dropped(tmp_path: Path) -
     assert np.abs(np.linalg.norm(made.xyz, axis=1) - 1).max() < 2 * spacing
 
 
-def test_points_of_little_confidence_do_not_shape_the_surface(tmp_path: Path) -> None:
-    """A second, ragged shell of doubtful points a little inside the sphere."""
-    good, doubtful = sphere(20000), sphere(20000, 0.93, seed=1)
-    points, normals = np.vstack([good, doubtful]), np.vstack([good, sphere(20000, seed=1)])
-    confidence = np.repeat(np.float32([0.9, 0.02]), 20000)
+def sphere_with_doubts(folder: Path, doubtful: np.ndarray, confidence: float | None) -> Workspace:
+    """A sphere of sure points among as many doubtful ones, normals outwards."""
+    sure, axes = sphere(20000), sphere(20000, seed=1)
+    points, normals = np.vstack([sure, doubtful]), np.vstack([sure, axes])
+    column = {} if confidence is None else {"confidence": np.repeat(np.float32([0.9, confidence]), 20000)}
+    workspace = Workspace(folder)
+    write_ply(
+        workspace.fused, points.astype(np.float32), normals=normals.astype(np.float32),
+        rgb=np.full(points.shape, 90, np.uint8), extra=column,
+    )  # fmt: skip
+    return workspace
+
+
+def test_points_of_little_confidence_have_little_say(tmp_path: Path) -> None:
+    """A second, ragged shell a little inside the sphere."""
     error = {}
-    for least in (0.0, 0.05):
-        workspace = cloud(tmp_path / str(least), points, normals)
-        write_ply(
-            workspace.fused, points.astype(np.float32), normals=normals.astype(np.float32),
-            rgb=np.full(points.shape, 90, np.uint8), extra={"confidence": confidence},
-        )  # fmt: skip
+    for confidence in (None, 0.02):
+        workspace = sphere_with_doubts(tmp_path / str(confidence), sphere(20000, 0.93, seed=1), confidence)
+        mesh(workspace, MeshOptions(min_confidence=0))
+        error[confidence] = np.abs(np.linalg.norm(read_ply(workspace.mesh).xyz, axis=1) - 1).max()
+    assert error[0.02] < 0.01  # measured 0.007
+    assert error[None] > 0.03
+
+
+def test_points_below_the_least_confidence_make_no_surface(tmp_path: Path) -> None:
+    beside = sphere(20000, seed=1) + np.array([3.0, 0, 0])
+    for least, reach in ((0.0, 4.0), (0.05, 1.0)):
+        workspace = sphere_with_doubts(tmp_path / str(least), beside, 0.02)
         mesh(workspace, MeshOptions(min_confidence=least))
-        error[least] = np.abs(np.linalg.norm(read_ply(workspace.mesh).xyz, axis=1) - 1).max()
-    assert error[0.05] < 0.01  # measured 0.004
-    assert error[0.0] > 0.03
+        assert read_ply(workspace.mesh).xyz[:, 0].max() == pytest.approx(reach, abs=0.02)
 
 
 def test_no_surface_outside_the_bounds(tmp_path: Path) -> None:
@@ -124,11 +138,12 @@ def test_same_bytes_and_not_made_twice(tmp_path: Path) -> None:
     assert first.mesh.read_bytes() == second.mesh.read_bytes()
 
 
-def test_cells_of_two_to_four_spacings() -> None:
+def test_cells_of_almost_three_spacings() -> None:
     points = sphere(30000)
     spacing = point_spacing(points)
-    cell = 1.1 * 2 / 2 ** octree_depth(points, spacing)
-    assert 2 * spacing < cell < 4 * spacing
+    assert 2.8 * spacing < cell_size(points, spacing) < 2.9 * spacing
+    assert cell_size(points, spacing, depth=6) == pytest.approx(1.1 * 2 / 64, rel=1e-3)
+    assert cell_size(points * [1, 1, 1e9], spacing) > 1e3 * spacing  # the grid's numbers have twenty bits
     doubled = point_spacing(np.vstack([points, points + 1e-6]))
     assert doubled == pytest.approx(spacing, rel=0.5)
 
@@ -139,6 +154,28 @@ def test_cells_of_two_to_four_spacings() -> None:
 def test_options_out_of_range(options: MeshOptions, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="out of range"):
         mesh(cloud(tmp_path, sphere(500), sphere(500)), options)
+
+
+def test_a_thin_plate_keeps_both_sides(tmp_path: Path) -> None:
+    """A plate three cells thick has two sides with a gap, and no others."""
+    grid = np.stack(np.meshgrid(np.arange(80), np.arange(80), indexing="ij"), -1).reshape(-1, 2).astype(float)
+    thickness = 8.0
+    top, bottom = (np.column_stack([grid, np.full(len(grid), z)]) for z in (thickness, 0.0))
+    up = np.tile([0.0, 0.0, 1.0], (len(grid), 1))
+    workspace = cloud(tmp_path, np.vstack([top, bottom]), np.vstack([up, -up]))
+    mesh(workspace, MeshOptions())
+    made = read_ply(workspace.mesh)
+    inner = ((made.xyz[:, :2] > 8) & (made.xyz[:, :2] < 71)).all(1)
+    off = np.abs(made.xyz[inner, 2][:, None] - [0, thickness])
+    assert off.min(1).max() < 0.25  # measured 0.0
+    assert 0.4 < (off[:, 0] < off[:, 1]).mean() < 0.6
+
+
+def test_a_cloud_without_normals(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    write_ply(workspace.fused, sphere(500).astype(np.float32))
+    with pytest.raises(FormatError, match="without normals"):
+        mesh(workspace, MeshOptions())
 
 
 def test_too_few_points(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from anyview.cameras.models import Camera
 from anyview.cameras.poses import compose, look_at, rotation_from_quaternion
 from anyview.errors import OptionError
+from anyview.reconstruction.vertex_normals import vertex_normals
 from anyview.report import rasterize
-from anyview.report.rasterize import footprints, render_mesh, render_points, vertex_normals
+from anyview.report.rasterize import footprints, render_mesh, render_points
 
 CAMERA = Camera.pinhole(64, 48, 60.0, 55.0, 31.3, 24.9)
 IDENTITY = np.eye(4)

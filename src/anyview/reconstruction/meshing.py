@@ -1,37 +1,39 @@
-"""The dense cloud to a surface: screened Poisson (Kazhdan and Hoppe 2013, through pycolmap), cut back to what was seen.
+"""The dense cloud to a surface: thinned, a function fitted whose zero it is, triangles, cut back to what was seen.
 
-Poisson closes every hole; faces far from any point are its invention and are cut away, and so are small islands.
+The fit closes small holes and goes on a little beyond the cloud's rims; faces far from any point are its invention and
+are cut away, and so are small islands.
 Letters: N points, M vertices, F faces. World frame, scene units.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import pycolmap
 import trimesh
-from jaxtyping import Bool, Float64, Int, UInt8
+from jaxtyping import Bool, Float64, Int, Int32, UInt8
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from anyview.errors import FormatError, OptionError, OutOfMemoryError, says_out_of_memory
+from anyview.errors import FormatError, OptionError
 from anyview.formats.ply import Ply, read_ply, write_ply
 from anyview.progress import SILENT, Progress
+from anyview.reconstruction.band import build_band
+from anyview.reconstruction.implicit import solve
+from anyview.reconstruction.marching_cubes import marching_cubes
 from anyview.reconstruction.options import MeshOptions
 from anyview.reconstruction.texture_glb import Y_UP
+from anyview.reconstruction.thinning import thin_oriented
+from anyview.reconstruction.vertex_normals import vertex_normals
 from anyview.workspace import Workspace, atomic_write, digest_file
 
-_VERSION = 4  # part of the key: raise it when the same cloud gives another mesh
+_VERSION = 5  # part of the key: raise it when the same cloud gives another mesh
 _FEWEST_POINTS = 100
-_DEEPEST = 11  # octree levels: beyond, memory and time grow faster than detail
+_CELL = 2 * np.sqrt(2)  # spacings: most cells then have a point, and each triangle still spans several
+_MOST_CELLS = 1 << 19  # along an axis: the grid's numbers have twenty bits
+_RIM = 4.5  # cells around the cloud
 _NEIGHBOURS = 4  # points that colour a vertex
-_SHALLOWER = "close other programs or lower --mesh.depth, and run the same command: it resumes"
 _ISLAND = 0.002  # components with a smaller share of the faces are dropped
 
 
@@ -76,16 +78,22 @@ def mesh(
     record = task.record()
     if record is None:
         cloud = _confident(read_ply(workspace.fused), options.min_confidence)
+        if cloud.normals is None:
+            raise FormatError("a cloud without normals", where=workspace.fused, expected="nx, ny, nz of each point")
         if len(cloud.xyz) < _FEWEST_POINTS:
             raise FormatError(
                 "too few points for a mesh", where=workspace.fused,
                 expected=f"{_FEWEST_POINTS} or more", actual=len(cloud.xyz),
             )  # fmt: skip
         with progress.stage("mesh", 4) as advance:
-            spacing = point_spacing(cloud.xyz)
-            vertices, faces = _poisson(workspace, cloud, options.depth or octree_depth(cloud.xyz, spacing))
+            tree = KDTree(cloud.xyz, compact_nodes=False, balanced_tree=False)  # built in half the time
+            spacing = point_spacing(cloud.xyz, tree)
+            vertices, faces = _surface(cloud, cell_size(cloud.xyz, spacing, options.depth))
+            if not len(faces):
+                raise FormatError(
+                    "no surface comes out of this cloud", where=workspace.fused, hint="are its normals right?"
+                )
             advance()
-            tree = KDTree(cloud.xyz)
             found = tree.query(vertices, k=min(_NEIGHBOURS, len(cloud.xyz)), workers=-1)
             distance, nearest = np.asarray(found[0]), np.asarray(found[1])
             keep = np.ones(len(faces), bool)
@@ -103,8 +111,7 @@ def mesh(
             if 0 < options.simplify < 1 and len(faces):
                 vertices, faces, colors = _simplify(vertices, faces, colors, options.simplify)
             advance()
-            surface = trimesh.Trimesh(vertices, faces, vertex_colors=colors, process=False)
-            normals = np.asarray(surface.vertex_normals, np.float32)
+            normals = vertex_normals(vertices, faces).astype(np.float32)
             with atomic_write(workspace.mesh) as temporary:
                 write_ply(temporary, vertices.astype(np.float32), normals=normals, rgb=colors, faces=faces)
             advance()
@@ -128,20 +135,30 @@ def _write_glb(workspace: Workspace) -> None:
         task.done([glb])
 
 
-def point_spacing(points: Float64[np.ndarray, "N 3"]) -> float:
-    """Median distance to the sixth nearest other point, over the square root of two: robust to doubled points."""
+def point_spacing(points: Float64[np.ndarray, "N 3"], tree: KDTree | None = None) -> float:
+    """Median distance to the sixth nearest other point, over the square root of two: robust to doubled points.
+
+    Args:
+        points: of a surface, world.
+        tree: of the same points, where there is one already.
+    """
     sample = points[:: max(1, len(points) // 20000)]
-    distance = np.asarray(KDTree(points).query(sample, k=min(7, len(points)), workers=-1)[0])[:, -1]
+    distance = np.asarray((tree or KDTree(points)).query(sample, k=min(7, len(points)), workers=-1)[0])[:, -1]
     return max(float(np.median(distance)) / np.sqrt(2), 1e-12)
 
 
-def octree_depth(points: Float64[np.ndarray, "N 3"], spacing: float) -> int:
-    """The depth at which a cell is two to four spacings large, over the cloud without its outermost 0.1 %.
+def cell_size(points: Float64[np.ndarray, "N 3"], spacing: float, depth: int = 0) -> float:
+    """Side of the cells that the surface is found in, scene units.
 
-    Maps overlap, so that points lie closer than what a pixel can resolve; a level more costs four times the time.
+    Args:
+        points: the cloud.
+        spacing: of its points. Maps overlap, so that points lie closer than what a pixel can resolve: a cell is almost
+            three spacings large.
+        depth: the box around the cloud, a tenth larger than its longest side, has 2^depth cells along it; 0 takes the
+            spacing instead.
     """
-    low, high = np.percentile(points, [0.1, 99.9], axis=0)
-    return int(np.clip(np.floor(np.log2(1.1 * float((high - low).max()) / (2 * spacing))), 5, _DEEPEST))
+    extent = float(np.ptp(points, axis=0).max())
+    return max(1.1 * extent / 2**depth if depth else _CELL * spacing, extent / _MOST_CELLS)
 
 
 def large_components(
@@ -168,11 +185,7 @@ def compact(
 
 
 def _confident(cloud: Ply, least: float) -> Ply:
-    """The points that may shape the surface.
-
-    Poisson gives every point the same say (it takes no weights, and normals' lengths change nothing), so that the few
-    that are expected to be off by several spacings pull its sheets apart: they are left out.
-    """
+    """The points that may shape the surface: few are expected to be off by several spacings, and they are left out."""
     confidence = cloud.vertices.get("confidence")
     if confidence is None or least <= 0:
         return cloud
@@ -182,29 +195,18 @@ def _confident(cloud: Ply, least: float) -> Ply:
     return Ply({name: column[keep] for name, column in cloud.vertices.items()})
 
 
-def _poisson(workspace: Workspace, cloud: Ply, depth: int) -> tuple[Float64[np.ndarray, "M 3"], Int[np.ndarray, "F 3"]]:
-    # one thread: with more, the order of its sums, and so the bytes, change from run to run
-    options = pycolmap.PoissonMeshingOptions(depth=depth, trim=0, num_threads=1)
-    points, raw = (workspace.root / ".anyview" / f"poisson-{name}.ply" for name in ("points", "surface"))
-    try:
-        write_ply(points, cloud.xyz.astype(np.float32), normals=cloud.normals)
-        with _quiet() as words:
-            pycolmap.poisson_meshing(points, raw, options)
-        if says_out_of_memory("".join(words)):  # it fails without an exception, and may leave half a file
-            raise OutOfMemoryError("out of memory", where="the mesh", actual=f"octree depth {depth}", hint=_SHALLOWER)
-        surface = read_ply(raw) if raw.exists() and raw.stat().st_size else None
-    finally:
-        points.unlink(missing_ok=True)
-        raw.unlink(missing_ok=True)
-    if surface is None or surface.faces is None or not len(surface.faces):
-        said = " ".join("".join(words).split()) or None
-        raise FormatError(
-            "no surface comes out of this cloud",
-            where=workspace.fused,
-            actual=said,
-            hint="are its normals right, and is there memory enough? a lower --mesh.depth needs less",
-        )
-    return surface.xyz.astype(np.float64), np.asarray(surface.faces, np.int64)
+def _surface(cloud: Ply, cell: float) -> tuple[Float64[np.ndarray, "M 3"], Int32[np.ndarray, "F 3"]]:
+    assert cloud.normals is not None
+    origin = cloud.xyz.min(0) - _RIM * cell
+    confidence = cloud.vertices.get("confidence")
+    say = np.ones(len(cloud.xyz)) if confidence is None else np.maximum(confidence.astype(np.float64), 1e-3)
+    thin = thin_oriented(cloud.xyz, cloud.normals, say, origin, cell)
+    # a cell with many points is no surer than a usual one, but one with few doubtful ones is less so
+    weight = np.minimum(1, thin.weight / np.median(thin.weight)).astype(np.float32)
+    points = (thin.xyz - origin) / cell
+    band = build_band(points, thin.normals, weight)
+    vertices, faces = marching_cubes(solve(band, points, weight), band.node, band.after)
+    return vertices * cell + origin, faces
 
 
 def _simplify(
@@ -215,20 +217,3 @@ def _simplify(
     points, triangles = fast_simplification.simplify(vertices.astype(np.float32), faces, target_reduction=1 - share)
     nearest = KDTree(vertices).query(points, workers=-1)[1]
     return np.asarray(points, np.float64), np.asarray(triangles, np.int32), colors[nearest]
-
-
-@contextmanager
-def _quiet() -> Iterator[list[str]]:
-    """Native code writes to the terminal past Python: for a while its words go to the list instead."""
-    saved, words = [os.dup(1), os.dup(2)], list[str]()
-    with tempfile.TemporaryFile() as elsewhere:
-        try:
-            os.dup2(elsewhere.fileno(), 1)
-            os.dup2(elsewhere.fileno(), 2)
-            yield words
-        finally:
-            for number, stream in zip((1, 2), saved, strict=True):
-                os.dup2(stream, number)
-                os.close(stream)
-            elsewhere.seek(0)
-            words.append(elsewhere.read().decode(errors="replace"))

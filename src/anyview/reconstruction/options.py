@@ -156,10 +156,10 @@ def within_region(bounds: Float64[np.ndarray, "2 3"] | None, region: Region | No
 
 @dataclass(frozen=True)
 class MeshOptions:
-    """Screened Poisson and trimming."""
+    """A screened Poisson fit in cells near the points, and trimming."""
 
     depth: int = 0
-    """Octree depth; 0 chooses it from the spacing of the points."""
+    """Along the cloud's longest side lie about 2^depth cells; 0 chooses cells of almost three point spacings."""
     trim: float = 4.0
     """Surface further than this many point spacings from the cloud is cut away."""
     simplify: float = 0.0

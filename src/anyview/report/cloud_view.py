@@ -23,6 +23,7 @@ _CAMERAS = 250
 _WHOLE = 32767
 _SEARCH = 200_000
 _GREY = 168
+_ENOUGH = 5  # points per point kept that its mean is taken of
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,8 @@ def pack_cloud(
         rgb: grey without them.
         limit: most points.
     """
+    step = -(-len(xyz) // (_ENOUGH * limit))
+    xyz, rgb = xyz[::step], None if rgb is None else rgb[::step]
     near = near_the_object(xyz)
     if not near.any():
         return None

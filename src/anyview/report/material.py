@@ -26,7 +26,7 @@ from anyview.workspace import Workspace
 ERROR_CLOUD = "error.ply"
 """In the workspace: the cloud coloured by its distance to the truth, where it has been evaluated."""
 
-_MOST_POINTS = 3_000_000
+_MOST_POINTS = 1_200_000  # three for each pixel of a picture of 720 x 540
 _SAMPLES = 5
 _SAMPLE_SIZE = (560, 560)
 
@@ -50,7 +50,7 @@ class Material:
         name: of the workspace's folder.
         scene: the views, or None.
         sparse: triangulated points, or None.
-        cloud, mesh, errors: dense cloud (at most three million points), mesh, cloud coloured by error; or None.
+        cloud, mesh, errors: dense cloud (at most 1.2 million points), mesh, cloud coloured by error; or None.
         samples: views to be shown, spread over the capture.
         depth_maps: how many views have one.
         missing: a sentence for each thing that is not there or could not be read.

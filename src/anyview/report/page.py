@@ -6,6 +6,7 @@ Same workspace, summary and options: same bytes. What is missing or damaged is l
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, is_dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +19,7 @@ from anyview.report import sections
 from anyview.report.cameras_plot import draw_cameras
 from anyview.report.cloud_view import pack_cloud
 from anyview.report.html import EMPTY, Html, join, tag
-from anyview.report.material import Cloud, Material, gather, sample_view
+from anyview.report.material import Cloud, Material, Sample, gather, sample_view
 from anyview.report.rasterize import Render
 from anyview.report.sides import render_sides
 from anyview.workspace import Workspace, atomic_write
@@ -93,7 +94,7 @@ def _body(
         sections.sides("Mesh", "The surface in neutral clay, from the same sides.", mesh),
         sections.accuracy(evaluation, errors),
         _cameras(material, summary),
-        sections.views([sample_view(workspace, view) for view in material.samples]),
+        sections.views(_samples(workspace, material)),
         sections.stages(summary),
         sections.notes(summary, material.missing),
         sections.options(asdict(options) if is_dataclass(options) and not isinstance(options, type) else dict(options)),
@@ -119,6 +120,11 @@ def _viewer(material: Material, stills: list[Render]) -> Html:
         assert material.mesh is not None
         packed = pack_cloud(material.scene, material.mesh.xyz, material.mesh.rgb)
     return EMPTY if packed is None else sections.viewer(packed, stills[0])
+
+
+def _samples(workspace: Workspace, material: Material) -> list[Sample]:
+    with ThreadPoolExecutor(2) as pool:  # decoding and resizing release the GIL
+        return list(pool.map(lambda view: sample_view(workspace, view), material.samples))
 
 
 def _cameras(material: Material, summary: Mapping[str, Any]) -> Html:

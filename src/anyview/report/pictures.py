@@ -62,8 +62,12 @@ def color_normals(normals: Normals) -> Rgba:
     """Normals in the camera frame: red to the right, green upwards, blue towards the camera; zero is transparent."""
     seen = np.isfinite(normals).all(axis=-1) & (np.abs(normals).sum(axis=-1) > 0.1)
     unit = normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
-    rgb = 0.5 + 0.5 * unit * np.array([1, -1, -1], np.float32)
-    return _with_alpha(rgb, seen)
+    half = np.array([127.5, -127.5, -127.5], np.float32)
+    out = np.empty((*seen.shape, 4), np.uint8)
+    out[..., :3] = np.rint(np.nan_to_num(unit, posinf=0, neginf=0) * half + np.float32(127.5))
+    out[..., 3] = 255
+    out[~seen] = 0
+    return out
 
 
 def with_legend(
@@ -150,13 +154,8 @@ def _cut(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFo
 
 
 def _apply(colormap: str, share: Float[np.ndarray, "H W"], seen: Bool[np.ndarray, "H W"]) -> Rgba:
-    table = colormaps[colormap](np.linspace(0, 1, _STEPS))[:, :3]
-    place = np.clip(np.nan_to_num(share), 0, 1) * (_STEPS - 1)
-    return _with_alpha(table[np.rint(place).astype(np.intp)], seen)
-
-
-def _with_alpha(rgb: Float[np.ndarray, "H W 3"], seen: Bool[np.ndarray, "H W"]) -> Rgba:
-    out = np.zeros((*seen.shape, 4), np.uint8)
-    out[seen, :3] = np.rint(np.clip(rgb[seen], 0, 1) * 255)
-    out[seen, 3] = 255
-    return out
+    table = np.zeros((_STEPS + 1, 4), np.uint8)  # the last colour is nothing
+    table[:-1, :3] = np.rint(colormaps[colormap](np.linspace(0, 1, _STEPS))[:, :3] * 255)
+    table[:-1, 3] = 255
+    place = np.rint(np.clip(np.nan_to_num(share), 0, 1) * (_STEPS - 1)).astype(np.intp)
+    return table[np.where(seen, place, _STEPS)]

@@ -19,6 +19,7 @@ from anyview.cameras.models import Camera
 from anyview.cameras.poses import inverse
 from anyview.errors import OptionError
 from anyview.jit import njit
+from anyview.reconstruction.vertex_normals import vertex_normals
 from anyview.reconstruction.zbuffer import NEAR, fill
 from anyview.report.shading import CLAY, Surface, shade
 from anyview.typing import Depth, Image, Pose
@@ -144,28 +145,8 @@ def footprints(xyz: Float32[np.ndarray, "N 3"] | Float64[np.ndarray, "N 3"]) -> 
     # With points spread evenly by chance, the k-th neighbour lies at the root of k / (pi density).
     spacing = distance[:, -1] * np.sqrt(np.pi / (distance.shape[1] - 1)) * np.sqrt(len(part) / len(good))
     spacing = np.minimum(spacing, 4 * np.median(spacing))
-    nearest = tree.query(xyz[good], eps=0.5)[1] if len(part) < len(good) else np.arange(len(part))
+    nearest = tree.query(xyz[good], eps=0.5, workers=-1)[1] if len(part) < len(good) else np.arange(len(part))
     out[good] = _DISC * spacing[nearest]
-    return out
-
-
-@njit(nogil=True, cache=True)
-def vertex_normals(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Unit normals (N, 3), each the mean over its faces weighted by area; zero for a vertex without faces."""
-    out = np.zeros_like(vertices)
-    for f in range(len(faces)):
-        a, b, c = vertices[faces[f, 0]], vertices[faces[f, 1]], vertices[faces[f, 2]]
-        ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-        vx, vy, vz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
-        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
-        for k in range(3):
-            out[faces[f, k], 0] += nx
-            out[faces[f, k], 1] += ny
-            out[faces[f, k], 2] += nz
-    for i in range(len(out)):
-        norm = np.sqrt(out[i, 0] ** 2 + out[i, 1] ** 2 + out[i, 2] ** 2)
-        if norm > 0:
-            out[i] /= norm
     return out
 
 
