@@ -65,7 +65,8 @@ def kernel(kind: int, bound: int) -> Any:
     It takes (Reference, Sources, Taps, State, Sweep, Lattice, counters), all arrays on the device; counters (COUNTERS,)
     int64 grow by the number of windows compared.
     """
-    return cuda.jit(cache=True, fastmath=True, max_registers=REGISTERS or None)(sweep_function(kind, bound))
+    limit = {"max_registers": REGISTERS} if REGISTERS else {}  # the simulator does not know the word
+    return cuda.jit(cache=True, fastmath=True, **limit)(sweep_function(kind, bound))
 
 
 def sweep_function(kind: int, bound: int) -> Any:

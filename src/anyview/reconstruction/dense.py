@@ -50,6 +50,7 @@ class DenseResult:
         compared: windows compared (NCC evaluations) in the passes that ran now.
         matching_seconds: processor time that these passes took, of all threads together.
         sources: names of each view's source views.
+        device: "cpu" or "cuda", where the passes ran.
     """
 
     views: int
@@ -57,6 +58,7 @@ class DenseResult:
     compared: int
     matching_seconds: float
     sources: Mapping[str, tuple[str, ...]]
+    device: str = "cpu"
 
 
 def passes(options: DenseOptions) -> list[Pass]:
@@ -109,7 +111,7 @@ def dense(
     write_patch_match_config(workspace.dense / "stereo" / "patch-match.cfg", sources)
     _link_colmap(workspace, scene, model, sources)
     pixels = sum(int(record["notes"]["pixels"]) for plan in plans if (record := run.final(plan).record()))
-    return DenseResult(len(plans), pixels, compared, seconds, sources)
+    return DenseResult(len(plans), pixels, compared, seconds, sources, options.device)
 
 
 class _Run:

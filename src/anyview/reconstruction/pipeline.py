@@ -181,7 +181,7 @@ def _dense(workspace: Workspace, options: ReconstructionOptions, progress: Progr
     key = (options.dense, options.seed)
     scene = _within_region(scene, options)
     result = timed(workspace, "dense", key, progress, lambda p: dense(workspace, scene, options.dense, options.seed, p))
-    facts: dict[str, Any] = {"depth_maps": result.views, "pixels": result.pixels}
+    facts: dict[str, Any] = {"depth_maps": result.views, "pixels": result.pixels, "device": result.device}
     if result.compared:  # nothing was compared where all was there already
         facts["windows_per_pixel"] = round(result.compared / max(result.pixels, 1), 1)
         facts["ns_per_window"] = round(1e9 * result.matching_seconds / result.compared, 1)
