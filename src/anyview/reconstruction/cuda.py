@@ -63,7 +63,7 @@ class CudaMatcher:
         rho_range: tuple[float, float],
         rho_step: float,
         radius: int = 5,
-        color_sigma: float = 30.0,
+        color_sigma: float = 20.0,
         most: int = 4,
         seed: int = 0,
     ) -> tuple[Planes, int]:
@@ -77,7 +77,7 @@ class CudaMatcher:
         ref = make_reference(reference, plan.scale, rho_range, rho_step)
         src = make_sources(reference, sources, plan.scale, pixels=())
         state = initial_state(reference, ref.grey, plan.scale, before)
-        taps = Taps(*make_window(radius, color_sigma)[:5])
+        taps = Taps(*make_window(radius, color_sigma, plan.scale)[:5])
         todo = list(sweeps(plan, most, seed, begin=before is None))
 
         def run() -> tuple[State, int]:

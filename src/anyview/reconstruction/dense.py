@@ -159,6 +159,10 @@ class _Run:
         """A view's planes after a pass."""
         return self.folder / f"pass{index}" / f"{name}.npy"
 
+    def normals_path(self, name: str) -> Path:
+        """A view's normals after smoothing, int16, camera frame."""
+        return self.folder / "normals" / f"{name}.npy"
+
     def prepare(self, progress: Progress) -> None:
         """Grey images at the dense stage's size."""
 
@@ -220,9 +224,12 @@ class _Run:
         if self.options.smoothing:
             step = np.float32(self._rho_step(plan))
             rho, gx, gy = smooth_planes(rho, gx, gy, planes.cost, step, self.options.smoothing)
-        path = self.planes_path(index, name)
+        path, normals_path = self.planes_path(index, name), self.normals_path(name)
+        smooth = Planes(0, rho, gx, gy, planes.cost, planes.views)
+        _, normals, _ = maps_from_planes(smooth, self.camera(self.views[name]))
         _save(path, np.stack([rho, gx, gy, planes.cost, planes.views.view(np.float32)]))
-        task.done([path])
+        _save(normals_path, np.rint(normals * NORMAL_SCALE).astype(np.int16))
+        task.done([path, normals_path])
 
     def finish(self, plan: ViewPlan) -> None:
         """Fill what the sources do not confirm, and write the view's maps in COLMAP's format."""
@@ -255,13 +262,14 @@ class _Run:
 
     def _maps(self, name: str) -> Maps:
         """A view's smoothed planes as fusion's kernels read them."""
-        camera, grey = self.camera(self.views[name]), np.load(self.grey_path(name))
-        depth, normals, _ = maps_from_planes(self._read_planes(len(passes(self.options)), name), camera)
-        state = np.where(grey == 0, np.uint8(OUTSIDE), np.uint8(0))
-        normal = np.rint(normals * NORMAL_SCALE).astype(np.int16)
+        rho = np.load(self.planes_path(len(passes(self.options)), name), mmap_mode="r")[0]
+        depth = np.divide(1, rho, out=np.zeros(rho.shape, np.float32), where=rho > 0)
+        state = np.where(np.load(self.grey_path(name)) == 0, np.uint8(OUTSIDE), np.uint8(0))
+        camera = self.camera(self.views[name])
         intrinsics = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
         unused = np.zeros_like(state)
-        return Maps(depth, normal, unused, np.repeat(unused[..., None], 3, 2), state, intrinsics)
+        colors = np.zeros((*state.shape, 3), np.uint8)
+        return Maps(depth, np.load(self.normals_path(name)), unused, colors, state, intrinsics)
 
     def _pass_task(self, index: int, name: str, inputs: object = None) -> Task:
         """A pass's task; without `inputs`, only its outputs' fingerprint can be asked for."""

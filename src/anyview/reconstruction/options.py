@@ -70,8 +70,8 @@ class DenseOptions:
     """Source views compared with each view, 1 to 32."""
     views_per_pixel: int = 4
     """Source views that a pixel's cost is averaged over."""
-    color_sigma: float = 15.0
-    """Of the window's bilateral weight, grey levels of 255."""
+    color_sigma: float = 20.0
+    """Of the window's bilateral weight at full size, grey levels of 255; it grows by 1.4 per scale."""
     coarsest_scale: int = 2
     """How many times images are halved for the global search."""
     search_iterations: int = 3

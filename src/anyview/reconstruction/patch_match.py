@@ -69,8 +69,13 @@ def window_taps(radius: int) -> tuple[Float32[np.ndarray, " K"], Float32[np.ndar
     return dx[keep].copy(), dy[keep].copy()
 
 
-def make_window(radius: int, color_sigma: float) -> Window:
-    """Taps and work space; `color_sigma` in grey levels of 255."""
+def make_window(radius: int, color_sigma: float, scale: int = 0) -> Window:
+    """Taps and work space; `color_sigma` in grey levels of 255, at full size.
+
+    It grows by the square root of 2 from scale to scale: a coarser pixel's neighbours lie further away on the surface
+    and differ more, and what weighs little is not compared.
+    """
+    color_sigma *= 2 ** (scale / 2)
     dx, dy = window_taps(radius)
     space = np.exp(-(dx**2 + dy**2) / (2.0 * radius**2)).astype(np.float32)
     spread = np.float32((space * dx**2).sum() / space.sum())
@@ -145,7 +150,7 @@ def match_view(
     rho_range: tuple[float, float],
     rho_step: float,
     radius: int = 5,
-    color_sigma: float = 15.0,
+    color_sigma: float = 20.0,
     most: int = 4,
     seed: int = 0,
 ) -> tuple[Planes, int]:
@@ -158,7 +163,7 @@ def match_view(
         rho_range: smallest and largest inverse depth, 1 / scene units.
         rho_step: change of inverse depth that moves a match by one pixel at full size.
         radius: of the window, pixels.
-        color_sigma: of the window's bilateral weight, grey levels of 255.
+        color_sigma: of the window's bilateral weight at full size, grey levels of 255.
         most: sources per pixel.
         seed: of all random draws.
 
@@ -167,7 +172,7 @@ def match_view(
     """
     ref = make_reference(reference, plan.scale, rho_range, rho_step)
     src = make_sources(reference, sources, plan.scale)
-    window = make_window(radius, color_sigma)
+    window = make_window(radius, color_sigma, plan.scale)
     state = initial_state(reference, ref.grey, plan.scale, before)
     scratch = _make_scratch(len(sources))
     compared = 0
