@@ -21,6 +21,7 @@ from anyview.compute.device import is_simulated
 from anyview.errors import OutOfMemoryError
 from anyview.reconstruction.cuda_kernels import BLOCK, COUNTERS, Taps, bound_of, kernel
 from anyview.reconstruction.hypotheses import State
+from anyview.reconstruction.options import DenseOptions
 from anyview.reconstruction.patch_match import (
     Planes,
     StereoView,
@@ -62,9 +63,9 @@ class CudaMatcher:
         *,
         rho_range: tuple[float, float],
         rho_step: float,
-        radius: int = 5,
-        color_sigma: float = 20.0,
-        most: int = 4,
+        radius: int = DenseOptions.window_radius,
+        color_sigma: float = DenseOptions.color_sigma,
+        most: int = DenseOptions.views_per_pixel,
         seed: int = 0,
     ) -> tuple[Planes, int]:
         """One pass over one view: arguments and results are those of `patch_match.match_view`.

@@ -16,6 +16,7 @@ from jaxtyping import Float32, Float64, UInt8, UInt32
 from anyview.cameras.poses import inverse
 from anyview.reconstruction.hypotheses import REGIONS, Scratch, State
 from anyview.reconstruction.improve import Effort, improve
+from anyview.reconstruction.options import DenseOptions
 from anyview.reconstruction.pyramid import at_scale, refine_planes
 from anyview.reconstruction.search import search, start
 from anyview.reconstruction.sweeps import IMPROVE, SEARCH, START, Sweep, sweeps
@@ -149,9 +150,9 @@ def match_view(
     *,
     rho_range: tuple[float, float],
     rho_step: float,
-    radius: int = 5,
-    color_sigma: float = 20.0,
-    most: int = 4,
+    radius: int = DenseOptions.window_radius,
+    color_sigma: float = DenseOptions.color_sigma,
+    most: int = DenseOptions.views_per_pixel,
     seed: int = 0,
 ) -> tuple[Planes, int]:
     """Run one pass.
