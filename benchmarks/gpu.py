@@ -32,9 +32,11 @@ from anyview.compute import cpu_count, machine, parallel_map
 from anyview.compute.device import cuda_name, resolve
 from anyview.errors import AnyviewError
 from anyview.formats.colmap import is_model, read_model
-from anyview.reconstruction.dense import dense, dense_camera, load_grey, passes
+from anyview.reconstruction.dense import dense
+from anyview.reconstruction.dense_tasks import passes
 from anyview.reconstruction.options import DenseOptions
-from anyview.reconstruction.patch_match import Pass, Planes, StereoView, match_view
+from anyview.reconstruction.stereo.images import dense_camera, load_grey
+from anyview.reconstruction.stereo.patch_match import Pass, Planes, StereoView, match_view
 from anyview.reconstruction.views import ViewPlan, plan_views
 from anyview.scene.load import load_scene
 from anyview.scene.scene import Scene
@@ -50,6 +52,7 @@ class Bench:
     def __init__(self, scene: Scene, plans: list[ViewPlan], options: DenseOptions) -> None:
         self.options, self.plans = options, plans
         self.cameras = {v.name: dense_camera(v.camera, options.max_image_size) for v in scene}
+        self.passes = passes(options, max(max(c.width, c.height) for c in self.cameras.values()))
         self.poses = {v.name: v.world_from_cam for v in scene}
         self.step = {
             p.name: p.rho_step * scene.views[i].camera.fx / self.cameras[p.name].fx
@@ -97,17 +100,17 @@ def compare(bench: Bench, plan: Pass, view: ViewPlan, theirs: Planes) -> dict[st
     }
 
 
-def compile_for_the_processor(options: DenseOptions) -> None:
+def compile_for_the_processor(schedule: list[Pass]) -> None:
     """By passes over a few grey pixels, so that `compare` does not measure it."""
     view, planes = StereoView(np.full((8, 8), 9, np.uint8), np.eye(3), np.eye(4)), None
-    for plan in passes(options):
+    for plan in schedule:
         planes, _ = match_view(view, [view], plan, planes, rho_range=(0.5, 1.0), rho_step=0.1)
 
 
 def run_passes(bench: Bench, matcher: Any, count: int) -> list[dict[str, Any]]:
     """Every pass over all views."""
     rows = []
-    for plan in passes(bench.options):
+    for plan in bench.passes:
         begin, busy = time.perf_counter(), matcher.seconds
         found = list(parallel_map(partial(bench.match, matcher.match_view, plan), bench.plans))
         seconds = time.perf_counter() - begin
@@ -135,8 +138,8 @@ def measure(words: argparse.Namespace) -> dict[str, Any]:
         AnyviewError: no GPU, or a scene that cannot be read or used.
     """
     options = replace(DenseOptions(max_image_size=words.size), device=resolve("cuda"))
-    from anyview.reconstruction import cuda, cuda_kernels
-    from anyview.reconstruction.cuda import CudaMatcher
+    from anyview.reconstruction.stereo import cuda, cuda_kernels
+    from anyview.reconstruction.stereo.cuda import CudaMatcher
 
     cuda_kernels.REGISTERS = words.registers
     cuda.BLOCK = tuple(words.block or cuda.BLOCK)
@@ -149,9 +152,9 @@ def measure(words: argparse.Namespace) -> dict[str, Any]:
     model = read_model(workspace.sparse) if is_model(workspace.sparse) else None
     bench = Bench(scene, plan_views(scene, model, options.sources), options)
 
-    compile_for_the_processor(options)
+    compile_for_the_processor(bench.passes)
     begin = time.perf_counter()
-    for plan in passes(options):  # all kernels, once
+    for plan in bench.passes:  # all kernels, once
         bench.planes[bench.plans[0].name], _ = bench.match(CudaMatcher().match_view, plan, bench.plans[0])
     first = time.perf_counter() - begin
     bench.planes = {}

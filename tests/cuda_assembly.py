@@ -23,10 +23,10 @@ import numba
 import numpy as np
 from numba import cuda
 
-from anyview.reconstruction.cuda_kernels import COUNTERS, Taps, sweep_function
-from anyview.reconstruction.hypotheses import State
-from anyview.reconstruction.patch_match import StereoView, make_reference, make_sources, make_window
-from anyview.reconstruction.sweeps import IMPROVE, SEARCH, START, Pass, lattice_of, sweeps
+from anyview.reconstruction.stereo.cuda_kernels import COUNTERS, Taps, sweep_function
+from anyview.reconstruction.stereo.hypotheses import State
+from anyview.reconstruction.stereo.patch_match import StereoView, make_reference, make_sources, make_window
+from anyview.reconstruction.stereo.sweeps import IMPROVE, SEARCH, START, Pass, lattice_of, sweeps
 
 KINDS = {"start": START, "search": SEARCH, "improve": IMPROVE}
 

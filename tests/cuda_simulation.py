@@ -20,10 +20,10 @@ import numpy as np
 
 from anyview.compute.device import cuda_name, resolve
 from anyview.formats.colmap import read_array
-from anyview.reconstruction import cuda as engine
 from anyview.reconstruction.dense import dense
 from anyview.reconstruction.options import DenseOptions
-from anyview.reconstruction.patch_match import Pass, Planes, StereoView, match_view
+from anyview.reconstruction.stereo import cuda as engine
+from anyview.reconstruction.stereo.patch_match import Pass, Planes, StereoView, match_view
 from anyview.scene.load import load_scene
 from anyview.workspace import Workspace
 from stereo_scene import MATRIX, POSES, RHO_STEP, TexturedPlane

@@ -8,7 +8,7 @@ import numpy as np
 
 from anyview.cameras.models import Camera
 from anyview.cameras.poses import look_at
-from anyview.reconstruction.features import Features
+from anyview.reconstruction.points.features import Features
 from anyview.scene import ArrayPixels, Scene, View
 
 SIZE, FOCAL = 400, 450.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from anyview.reconstruction.patch_match import StereoView
+from anyview.reconstruction.stereo.patch_match import StereoView
 
 SIZE, FOCAL = 96, 110.0
 MATRIX = np.array([[FOCAL, 0, SIZE / 2 + 1.3], [0, FOCAL, SIZE / 2 - 0.7], [0, 0, 1]])

@@ -10,8 +10,8 @@ from numba.core import config
 
 import anyview
 from anyview.jit import Locator, source_digest
-from anyview.reconstruction import improve, window
-from anyview.reconstruction.pyramid import _halve
+from anyview.reconstruction.stereo import improve, window
+from anyview.reconstruction.stereo.pyramid import _halve
 
 SOURCE = Path(anyview.__file__).parent
 

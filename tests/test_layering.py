@@ -29,6 +29,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
 )
 LEVEL = {part: level for level, row in enumerate(LAYERS) for part in row}
+
+# The same inside reconstruction: parts, then the stages made of them, then what runs the stages.
+ROOMS: tuple[tuple[str, ...], ...] = (
+    ("options", "accuracy", "consistency", "surface", "texture", "views"),
+    ("points", "stereo"),
+    ("dense_tasks",),
+    ("prepare", "sparse", "dense", "fusion", "texturing"),
+    ("meshing", "summary"),
+    ("pipeline",),
+)
 HEAVY = {"numba", "pycolmap", "matplotlib", "torch", "scipy", "trimesh"}
 
 
@@ -93,6 +103,23 @@ def test_imports_point_one_way() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_reconstruction_is_built_from_the_bottom() -> None:
+    height = {room: level for level, row in enumerate(ROOMS) for room in row}
+    seen, wrong = set(), []
+    for module, path in _modules():
+        names = module.split(".")
+        if names[:2] != ["anyview", "reconstruction"] or len(names) < 3:
+            continue
+        seen.add(names[2])
+        for line, name in _imports(path.read_text(), module):
+            there = name.split(".")
+            if there[:2] == names[:2] and len(there) > 2 and there[2] != names[2]:
+                low = height[there[2]] < height[names[2]] or there[2] == "options"
+                wrong += [] if low else [f"{module}:{line} imports {name}"]
+    assert seen == set(height)
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.mark.parametrize(
     ("module", "source", "word"),
     [
@@ -113,7 +140,7 @@ def test_a_planted_violation_is_found(module: str, source: str, word: str) -> No
     ("module", "source"),
     [
         ("anyview.scene.load", "from anyview.formats import ply\nfrom anyview.errors import SceneError\nimport numpy"),
-        ("anyview.reconstruction.dense", "from anyview.reconstruction.search import x\nfrom .views import y"),
+        ("anyview.reconstruction.dense", "from anyview.reconstruction.stereo.search import x\nfrom .views import y"),
         ("anyview.errors", "from anyview.typing import Pose"),
         ("anyview.cli.main", "from anyview import __version__"),
     ],

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from anyview.reconstruction.zbuffer import fill
+from anyview.reconstruction.texture.zbuffer import fill
 from anyview.scene.scene import View
 
 _TYPES = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}

@@ -12,8 +12,10 @@ from anyview.cli.main import main
 from anyview.errors import OptionError, SceneError
 from anyview.formats.colmap import read_array
 from anyview.pipelines.reconstruct import reconstruct
-from anyview.reconstruction.dense import dense, dense_camera, load_grey, passes
+from anyview.reconstruction.dense import dense
+from anyview.reconstruction.dense_tasks import passes
 from anyview.reconstruction.options import DenseOptions
+from anyview.reconstruction.stereo.images import dense_camera, load_grey
 from anyview.scene.load import load_scene
 from anyview.scene.scene import Scene
 from anyview.workspace import Workspace
@@ -120,9 +122,11 @@ def test_images_are_reduced_with_their_masks(scene: Scene) -> None:
 
 
 def test_the_schedule_follows_the_options() -> None:
-    assert [p.scale for p in passes(DenseOptions())] == [2, 1, 0, 0]
-    assert [p.geometric > 0 for p in passes(DenseOptions())] == [False] * 3 + [True]
-    assert len(passes(DenseOptions(geometric_weight=0))) == 3
+    assert [p.scale for p in passes(DenseOptions(), 640)] == [2, 1, 0, 0]
+    assert [p.scale for p in passes(DenseOptions(), 1536)] == [3, 2, 1, 0, 0]
+    assert [p.scale for p in passes(DenseOptions(), 90)] == [1, 0, 0]
+    assert [p.geometric > 0 for p in passes(DenseOptions(), 640)] == [False] * 3 + [True]
+    assert len(passes(DenseOptions(geometric_weight=0), 640)) == 3
 
 
 def test_empty_masks(scene: Scene, tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ from anyview.errors import OptionError
 from anyview.formats.ply import Ply, read_ply
 from anyview.formats.ply_stream import read_visibility
 from anyview.progress import SILENT
-from anyview.reconstruction import fusion_maps
-from anyview.reconstruction.confidence import PIXELS, confidence
+from anyview.reconstruction.consistency import maps as fusion_maps
+from anyview.reconstruction.consistency.agreement import Maps
+from anyview.reconstruction.consistency.confidence import PIXELS, confidence
 from anyview.reconstruction.fusion import fuse, fuse_with_threads
-from anyview.reconstruction.fusion_kernels import Maps
 from anyview.reconstruction.options import FusionOptions
 from anyview.scene import Scene
 from anyview.workspace import Workspace

@@ -16,7 +16,7 @@ from anyview.errors import OptionError, SceneError
 from anyview.formats.colmap import read_model
 from anyview.reconstruction import sparse as module
 from anyview.reconstruction.options import SparseOptions
-from anyview.reconstruction.refinement import with_poses_of
+from anyview.reconstruction.points.refinement import with_poses_of
 from anyview.reconstruction.sparse import SparseResult, sparse
 from anyview.scene import ArrayPixels, Scene
 from anyview.scene.synthetic import SyntheticScene, render_scene

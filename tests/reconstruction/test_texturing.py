@@ -18,8 +18,8 @@ from anyview.formats.ply import write_ply
 from anyview.reconstruction import texturing
 from anyview.reconstruction.meshing import mesh
 from anyview.reconstruction.options import MeshOptions
+from anyview.reconstruction.texture.zbuffer import fill
 from anyview.reconstruction.texturing import texture
-from anyview.reconstruction.zbuffer import fill
 from anyview.scene.scene import ArrayPixels, Scene, View
 from anyview.scene.synthetic import SyntheticScene, render_scene
 from anyview.workspace import Workspace

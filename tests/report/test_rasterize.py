@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from anyview.cameras.models import Camera
 from anyview.cameras.poses import compose, look_at, rotation_from_quaternion
 from anyview.errors import OptionError
-from anyview.reconstruction.vertex_normals import vertex_normals
+from anyview.reconstruction.surface.vertex_normals import vertex_normals
 from anyview.report import rasterize
 from anyview.report.rasterize import footprints, render_mesh, render_points
 

@@ -1,9 +1,10 @@
 """Depth maps to one cloud: every surface point once, where enough views agree on it.
 
 Views take turns in a fixed order. Each pixel that no earlier point has used is compared with the view's neighbours
-(`fusion_kernels`); if enough agree it becomes a point, and the neighbours' pixels that went into it are marked as used.
-Within a turn marks fall only on other views, so that pixels can be worked on in any order and by any number of threads
-with the same result. Points go straight to the file; memory holds a bounded cache of maps and a bounded piece of work.
+(`consistency/agreement.py`); if enough agree it becomes a point, and the neighbours' pixels that went into it are
+marked as used. Within a turn marks fall only on other views, so that pixels can be worked on in any order and by any
+number of threads with the same result. Points go straight to the file; memory holds a bounded cache of maps and a
+bounded piece of work.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from anyview.errors import OptionError, WorkspaceError
 from anyview.formats.colmap_dense import read_patch_match_config
 from anyview.formats.ply_stream import PlyCloudWriter, VisibilityWriter
 from anyview.progress import SILENT, Progress
-from anyview.reconstruction import fusion_kernels as kernels
-from anyview.reconstruction.confidence import Evidence, weigh
-from anyview.reconstruction.fusion_maps import BYTES_HELD, BYTES_LOADING, MapCache, map_pixels
+from anyview.reconstruction.consistency.agreement import Limits, Maps
+from anyview.reconstruction.consistency.combination import Fused, combine
+from anyview.reconstruction.consistency.confidence import Evidence, weigh
+from anyview.reconstruction.consistency.estimates import Estimates, candidates, compare, mark
+from anyview.reconstruction.consistency.maps import BYTES_HELD, BYTES_LOADING, MapCache, map_pixels
 from anyview.reconstruction.options import FusionOptions, within_region
 from anyview.scene.scene import Scene, View
 from anyview.workspace import Workspace, atomic_write, digest_file
@@ -160,8 +163,8 @@ def _neighbour_indices(
     return out
 
 
-def _limits(options: FusionOptions, depth_range: tuple[float, float]) -> kernels.Limits:
-    return kernels.Limits(
+def _limits(options: FusionOptions, depth_range: tuple[float, float]) -> Limits:
+    return Limits(
         float(options.max_reprojection_error),
         float(options.max_depth_error),
         float(np.cos(np.radians(options.max_normal_error))),
@@ -188,7 +191,7 @@ def _fuse(
     scene: Scene,
     neighbours: Mapping[int, tuple[int, ...]],
     budget: _Budget,
-    limits: tuple[kernels.Limits, Float64[np.ndarray, "2 3"]],
+    limits: tuple[Limits, Float64[np.ndarray, "2 3"]],
     files: tuple[Path, Path],
     progress: Progress,
 ) -> FusionResult:
@@ -220,10 +223,10 @@ def _fuse(
 
 def _turn(
     views: Sequence[View],
-    maps: Sequence[kernels.Maps],
-    limits: tuple[kernels.Limits, Float64[np.ndarray, "2 3"]],
+    maps: Sequence[Maps],
+    limits: tuple[Limits, Float64[np.ndarray, "2 3"]],
     threads: int,
-) -> Iterator[tuple[kernels.Fused, Evidence]]:
+) -> Iterator[tuple[Fused, Evidence]]:
     """The points of the first view, piece by piece from its top rows down; the others are its neighbours."""
     agreement, box = limits
     ref, sources, pose = maps[0], maps[1:], np.ascontiguousarray(views[0].world_from_cam[:3])
@@ -231,14 +234,14 @@ def _turn(
 
     centers = np.stack([view.center for view in views])
 
-    def work(rows: tuple[int, int]) -> tuple[kernels.Fused, Evidence]:
-        pixels = kernels.candidates(ref, *rows)
+    def work(rows: tuple[int, int]) -> tuple[Fused, Evidence]:
+        pixels = candidates(ref, *rows)
         estimates = _empty_estimates(len(sources), len(pixels))
         for j, (src, src_from_ref) in enumerate(zip(sources, poses, strict=True)):
-            kernels.compare(pixels, ref, src, src_from_ref, agreement, estimates, j)
-        fused = kernels.combine(pixels, ref, pose, box, agreement, estimates)
+            compare(pixels, ref, src, src_from_ref, agreement, estimates, j)
+        fused = combine(pixels, ref, pose, box, agreement, estimates)
         for j, src in enumerate(sources):
-            kernels.mark(src.state, estimates.pixel[j], fused.kept)
+            mark(src.state, estimates.pixel[j], fused.kept)
         return fused, weigh(pixels, ref.cost, centers, fused, estimates)
 
     height, width = ref.depth.shape
@@ -247,9 +250,9 @@ def _turn(
     return parallel_map(work, pieces, workers=threads)
 
 
-def _empty_estimates(neighbours: int, pixels: int) -> kernels.Estimates:
+def _empty_estimates(neighbours: int, pixels: int) -> Estimates:
     shape = (neighbours, pixels)
-    return kernels.Estimates(
+    return Estimates(
         np.empty(shape, np.float32),
         np.empty(shape, np.float32),
         np.empty(shape, np.int32),

@@ -19,13 +19,13 @@ from scipy.spatial import KDTree
 from anyview.errors import FormatError, OptionError
 from anyview.formats.ply import Ply, read_ply, write_ply
 from anyview.progress import SILENT, Progress
-from anyview.reconstruction.band import build_band
-from anyview.reconstruction.implicit import solve
-from anyview.reconstruction.marching_cubes import marching_cubes
 from anyview.reconstruction.options import MeshOptions
-from anyview.reconstruction.texture_glb import Y_UP
-from anyview.reconstruction.thinning import thin_oriented
-from anyview.reconstruction.vertex_normals import vertex_normals
+from anyview.reconstruction.surface.band import build_band
+from anyview.reconstruction.surface.implicit import solve
+from anyview.reconstruction.surface.marching_cubes import marching_cubes
+from anyview.reconstruction.surface.thinning import thin_oriented
+from anyview.reconstruction.surface.vertex_normals import vertex_normals
+from anyview.reconstruction.texture.glb import Y_UP
 from anyview.workspace import Workspace, atomic_write, digest_file
 
 _VERSION = 5  # part of the key: raise it when the same cloud gives another mesh

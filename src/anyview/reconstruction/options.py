@@ -72,8 +72,8 @@ class DenseOptions:
     """Source views that a pixel's cost is averaged over."""
     color_sigma: float = 20.0
     """Of the window's bilateral weight at full size, grey levels of 255; it grows by 1.4 per scale."""
-    coarsest_scale: int = 2
-    """How many times images are halved for the global search."""
+    search_size: int = 160
+    """Images are halved for the global search, at least once, as long as their longer side keeps so many pixels."""
     search_iterations: int = 3
     """Checkerboard iterations of the global search at the coarsest scale."""
     iterations: int = 1
@@ -96,7 +96,7 @@ class DenseOptions:
         """Raise an OptionError where a value cannot work, before any work is done."""
         _within("dense", self, window_radius=(3, 64), max_image_size=(16, _ANY), depth_min=(0, _ANY))
         _within("dense", self, depth_max=(0, _ANY), sources=(1, 32), views_per_pixel=(1, 32), color_sigma=(0.1, _ANY))
-        _within("dense", self, coarsest_scale=(0, 8), search_iterations=(1, 100), iterations=(0, 100))
+        _within("dense", self, search_size=(16, _ANY), search_iterations=(1, 100), iterations=(0, 100))
         _within("dense", self, alignments=(0, 100), geometric_weight=(0, _ANY), max_cost=(0, 2))
         _within("dense", self, smoothing=(0, 64), fill=(0, 1000))
         if self.depth_max and self.depth_min >= self.depth_max:

@@ -15,14 +15,14 @@ from anyview.cameras.poses import quaternion_from_rotation
 from anyview.errors import OptionError, SceneError
 from anyview.formats.colmap import ColmapCamera, ColmapImage, ColmapModel, ColmapPoints, write_model
 from anyview.progress import SILENT, Progress
-from anyview.reconstruction.database import camera_ids, is_whole, write_database
-from anyview.reconstruction.features import Features, extract_features
-from anyview.reconstruction.matching import MatchRules, match_pairs
 from anyview.reconstruction.options import SparseOptions
-from anyview.reconstruction.pairs import choose_pairs
-from anyview.reconstruction.refinement import PoseChange, refine_poses
-from anyview.reconstruction.space import common_space
-from anyview.reconstruction.triangulation import Tracks, triangulate
+from anyview.reconstruction.points.database import camera_ids, is_whole, write_database
+from anyview.reconstruction.points.features import Features, extract_features
+from anyview.reconstruction.points.matching import MatchRules, match_pairs
+from anyview.reconstruction.points.pairs import choose_pairs
+from anyview.reconstruction.points.refinement import PoseChange, refine_poses
+from anyview.reconstruction.points.space import common_space
+from anyview.reconstruction.points.triangulation import Tracks, triangulate
 from anyview.scene.scene import Scene, View
 from anyview.workspace import Workspace
 

@@ -1,9 +1,9 @@
 """A mesh with a texture from the views' photographs, as `mesh.glb`.
 
 After Waechter, Moehrle and Goesele 2014 ("Let there be color!"): every view in turn says what it sees of each face
-(`texture_candidates`); each face is given a view (`texture_views`); connected faces of one view become patches of an
-atlas (`texture_atlas`); every view in turn fills its texels (`texture_kernels`); seams are levelled
-(`texture_levelling`). The mesh is simplified first, because detail is in the texture. One view is in memory at a time.
+(`texture/candidates.py`); each face is given a view (`views.py`); connected faces of one view become patches of an
+atlas (`atlas.py`); every view in turn fills its texels (`kernels.py`); seams are levelled (`levelling.py`). The mesh
+is simplified first, because detail is in the texture. One view is in memory at a time.
 
 Letters: M vertices, F faces, C corners of the atlas, H, W rows and columns of the texture. World frame, scene units.
 """
@@ -20,13 +20,13 @@ from scipy.spatial import KDTree
 from anyview.errors import FormatError, SceneError
 from anyview.formats.ply import read_ply
 from anyview.progress import SILENT, Advance, Progress
-from anyview.reconstruction import texture_kernels as kernels
 from anyview.reconstruction.options import MeshOptions
-from anyview.reconstruction.texture_atlas import Layout, Patches, cut, face_pairs, flatten, pack
-from anyview.reconstruction.texture_candidates import continued, gather, photograph, without_outliers
-from anyview.reconstruction.texture_glb import write_textured_glb
-from anyview.reconstruction.texture_levelling import Seams, corrections, find_seams, level_locally
-from anyview.reconstruction.texture_views import choose
+from anyview.reconstruction.texture import kernels as kernels
+from anyview.reconstruction.texture.atlas import Layout, Patches, cut, face_pairs, flatten, pack
+from anyview.reconstruction.texture.candidates import continued, gather, photograph, without_outliers
+from anyview.reconstruction.texture.glb import write_textured_glb
+from anyview.reconstruction.texture.levelling import Seams, corrections, find_seams, level_locally
+from anyview.reconstruction.texture.views import choose
 from anyview.scene.scene import Scene, View
 from anyview.workspace import Workspace, atomic_write, digest_file
 

@@ -19,8 +19,8 @@ from anyview.cameras.models import Camera
 from anyview.cameras.poses import inverse
 from anyview.errors import OptionError
 from anyview.jit import njit
-from anyview.reconstruction.vertex_normals import vertex_normals
-from anyview.reconstruction.zbuffer import NEAR, fill
+from anyview.reconstruction.surface.vertex_normals import vertex_normals
+from anyview.reconstruction.texture.zbuffer import NEAR, fill
 from anyview.report.shading import CLAY, Surface, shade
 from anyview.typing import Depth, Image, Pose
 

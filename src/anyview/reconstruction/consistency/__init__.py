@@ -1,0 +1,1 @@
+"""What depth maps say of one another."""

@@ -1,0 +1,1 @@
+"""Features, pairs, matches and triangulated points."""

@@ -1,0 +1,1 @@
+"""PatchMatch stereo: from views to a plane for every pixel."""

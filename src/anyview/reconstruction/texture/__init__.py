@@ -1,0 +1,1 @@
+"""From a mesh and its photographs to a texture."""
