@@ -158,7 +158,7 @@ def meet(row, column, ref, src, src_from_ref, limits):
 
 
 @njit(**PART)
-def confirmation(distance, cosine):
+def confirmation(distance, x, y, z):
     """exp(-(d / 2 + 5 a)): how well one view's surface confirms another's, 0 to 1.
 
     Matches that are wrong in the same place for several views (reflections, plain areas) pass a test of depth alone,
@@ -166,8 +166,8 @@ def confirmation(distance, cosine):
 
     Args:
         distance: d, between the surfaces, pixel footprints.
-        cosine: of the angle a between the normals (radians), 0.5 or more.
+        x, y, z: difference of the unit normals; a, radians, is the angle between them, at most 60 degrees.
     """
-    gap = max(1 - cosine, 0.0)
+    gap = 0.5 * (x * x + y * y + z * z)  # 1 - cos a, but exact for small angles
     angle = np.sqrt(2 * gap) * (1 + gap / 12)  # the first terms of arccos: 0.2 % short at 60 degrees
     return np.exp(-(0.5 * abs(distance) + 5 * angle))

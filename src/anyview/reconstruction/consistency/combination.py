@@ -92,14 +92,16 @@ def combine(pixels, ref, world_from_ref, bounds, limits, estimates):
         rx, ry = (column + 0.5 - cx) / fx, (row + 0.5 - cy) / fy
         slant = abs(normal[0] * rx + normal[1] * ry + normal[2])  # across the surface, per unit of depth
         across = slant * fx / depth
-        own = ref.normal[row, column]
-        cosine = (normal[0] * own[0] + normal[1] * own[1] + normal[2] * own[2]) / NORMAL_SCALE
-        consensus = confirmation((ref.depth[row, column] - depth) * across, cosine)
+        own, k = ref.normal[row, column], 1 / NORMAL_SCALE
+        consensus = confirmation(
+            (ref.depth[row, column] - depth) * across, normal[0] - own[0] * k, normal[1] - own[1] * k,
+            normal[2] - own[2] * k,
+        )  # fmt: skip
         for j in range(neighbours):
             if estimates.weight[j, i] > 0:
                 n = estimates.normal[j, i]
-                cosine = normal[0] * n[0] + normal[1] * n[1] + normal[2] * n[2]
-                consensus += confirmation((estimates.depth[j, i] - depth) * across, cosine)
+                distance = (estimates.depth[j, i] - depth) * across
+                consensus += confirmation(distance, normal[0] - n[0], normal[1] - n[1], normal[2] - n[2])
         if consensus < limits.consensus * agree:
             continue
         x, y = rx * depth, ry * depth

@@ -57,5 +57,5 @@ def add_confirmations(ref, src, src_from_ref, limits, support):
             verdict, _, _, _, depth, nx, ny, nz = meet(row, column, ref, src, src_from_ref, limits)
             if verdict > 0:
                 n = ref.normal[row, column]
-                cosine = (n[0] * nx + n[1] * ny + n[2] * nz) * k
-                support[row, column] += confirmation((depth - z) * focal / z, cosine)
+                distance = (depth - z) * focal / z
+                support[row, column] += confirmation(distance, nx - n[0] * k, ny - n[1] * k, nz - n[2] * k)
