@@ -122,11 +122,13 @@ def test_images_are_reduced_with_their_masks(scene: Scene) -> None:
 
 
 def test_the_schedule_follows_the_options() -> None:
-    assert [p.scale for p in passes(DenseOptions(), 640)] == [2, 1, 0, 0]
-    assert [p.scale for p in passes(DenseOptions(), 1536)] == [3, 2, 1, 0, 0]
+    schedule = passes(DenseOptions(), 640)
+    assert [p.scale for p in schedule] == [2, 1, 1, 0, 0]
+    assert [p.geometric > 0 for p in schedule] == [False, False, True, False, True]
+    assert [p.joint for p in schedule] == [3, 0, 1, 0, 0]
+    assert [p.scale for p in passes(DenseOptions(), 1536)] == [3, 2, 1, 1, 0, 0]
     assert [p.scale for p in passes(DenseOptions(), 90)] == [1, 0, 0]
-    assert [p.geometric > 0 for p in passes(DenseOptions(), 640)] == [False] * 3 + [True]
-    assert len(passes(DenseOptions(geometric_weight=0), 640)) == 3
+    assert [p.scale for p in passes(DenseOptions(geometric_weight=0), 640)] == [2, 1, 0]
 
 
 def test_empty_masks(scene: Scene, tmp_path: Path) -> None:

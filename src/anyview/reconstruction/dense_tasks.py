@@ -32,11 +32,14 @@ from anyview.scene.scene import Scene, View
 from anyview.typing import Pose
 from anyview.workspace import Task, Workspace, atomic_write, fingerprint
 
-_VERSION = 8  # part of every key: raise it when the same options give other maps
+_VERSION = 9  # part of every key: raise it when the same options give other maps
 
 
 def passes(options: DenseOptions, longest: int) -> list[Pass]:
     """Global search in small images, ever finer alignment, then the pixels that views disagree on.
+
+    At half size, pixels that other views do not confirm are searched once more: what is thinner than the small images'
+    windows, or stood in front of something plain in them, has been smeared over, and around it is no plane to mend it.
 
     Args:
         options: of the dense stage.
@@ -46,6 +49,8 @@ def passes(options: DenseOptions, longest: int) -> list[Pass]:
     schedule = [Pass(coarse, joint=options.search_iterations, alignments=1)]
     for scale in range(coarse - 1, -1, -1):
         schedule.append(Pass(scale, light=options.iterations, alignments=options.alignments))
+        if scale == 1 and options.geometric_weight > 0:
+            schedule.append(Pass(scale, joint=1, alignments=1, geometric=options.geometric_weight))
     if options.geometric_weight > 0:
         schedule.append(Pass(0, light=1, alignments=1, geometric=options.geometric_weight))
     return schedule

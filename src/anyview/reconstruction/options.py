@@ -70,19 +70,20 @@ class DenseOptions:
     """Source views compared with each view, 1 to 32."""
     views_per_pixel: int = 4
     """Source views that a pixel's cost is averaged over."""
-    color_sigma: float = 20.0
+    color_sigma: float = 15.0
     """Of the window's bilateral weight at full size, grey levels of 255; it grows by 1.4 per scale."""
-    search_size: int = 160
+    search_size: int = 120
     """Images are halved for the global search, at least once, as long as their longer side keeps so many pixels."""
     search_iterations: int = 3
-    """Checkerboard iterations of the global search at the coarsest scale."""
+    """Checkerboard iterations of the global search at the coarsest scale; at half size there is one more, of the pixels
+    that views disagree on."""
     iterations: int = 1
     """Checkerboard iterations at each finer scale."""
     alignments: int = 2
     """Most least-squares steps per pixel and iteration."""
     geometric_weight: float = 0.1
     """Cost per pixel of forward-backward error beyond the first, in the last pass; 0 leaves that pass out."""
-    smoothing: int = 4
+    smoothing: int = 7
     """At last each pixel's plane becomes the mean of those of its surface within so many pixels; 0 leaves this out."""
     fill: float = 60.0
     """Pixels that no other view confirms take the plane of a triangle between pixels that are confirmed; its longest

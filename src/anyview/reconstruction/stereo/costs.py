@@ -52,9 +52,9 @@ def geometric_sum(src, x, y, chosen, count, rho, geometric):
 
 
 @njit(**PART)
-def confirmed(src, x, y, rho, wanted):
-    """Whether so many sources' own depth maps agree with this depth to within a pixel."""
-    count = 0
+def confirmed(src, x, y, rho, least):
+    """Whether so many sources' own depth maps (all, if there are fewer) agree with this depth to within a pixel."""
+    count, wanted = 0, min(least, src.offset.size)
     for j in range(src.offset.size):
         if geometric_error(src, x, y, j, rho) < f4(1):
             count += 1

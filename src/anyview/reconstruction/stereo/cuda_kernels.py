@@ -105,8 +105,9 @@ def sweep_function(kind: int, bound: int) -> Any:
             compared = start_pixel(ref, src, window, state, scratch, sweep.most, sweep.seed, x, y)
         elif kind == SEARCH:
             compared = search_pixel(
-                ref, src, window, state, scratch, sweep.most, sweep.alignments, sweep.iteration, sweep.seed, x, y
-            )
+                ref, src, window, state, scratch, sweep.most, sweep.alignments, sweep.iteration, sweep.seed,
+                sweep.geometric, x, y
+            )  # fmt: skip
         else:
             effort = Effort(sweep.alignments, sweep.geometric, sweep.most)
             compared = visit(ref, src, window, state, scratch, effort, sweep.lattice, x, y)

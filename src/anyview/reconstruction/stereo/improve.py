@@ -139,7 +139,7 @@ def improve_pixel(ref, src, window, state, scratch, effort, x, y):
 def visit(ref, src, window, state, scratch, effort, lattice, x, y):
     """Interpolate, improve or leave alone one pixel. Returns the number of windows compared."""
     if effort.geometric > f4(0):
-        if confirmed(src, x, y, state.rho[y, x], min(AGREE, src.offset.size)):
+        if confirmed(src, x, y, state.rho[y, x], AGREE):
             return 0
     elif lattice > 0:
         same, rho, gx, gy, cost, views = between(ref, state, x, y, lattice == 1)

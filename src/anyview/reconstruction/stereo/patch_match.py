@@ -187,7 +187,7 @@ def _run(sweep: Sweep, ref: Reference, src: Sources, window: Window, state: Stat
     if sweep.kind == START:
         return int(start(ref, src, window, state, scratch, sweep.most, sweep.seed))
     if sweep.kind == SEARCH:
-        settings = (sweep.most, sweep.alignments, sweep.lattice, sweep.iteration, sweep.seed)
+        settings = (sweep.most, sweep.alignments, sweep.lattice, sweep.iteration, sweep.seed, sweep.geometric)
         return int(search(ref, src, window, state, scratch, *settings))
     assert sweep.kind == IMPROVE
     effort = Effort(sweep.alignments, sweep.geometric, sweep.most)

@@ -14,7 +14,7 @@ import numpy as np
 
 from anyview.jit import njit
 from anyview.reconstruction.stereo.alignment import aligned
-from anyview.reconstruction.stereo.costs import costs_of_all, plane_cost
+from anyview.reconstruction.stereo.costs import confirmed, costs_of_all, plane_cost
 from anyview.reconstruction.stereo.hypotheses import (
     REGIONS,
     WORST,
@@ -29,6 +29,9 @@ from anyview.reconstruction.stereo.window import BAD, KERNEL, PART, open_window
 
 f4 = np.float32
 u4 = np.uint32
+
+AGREE = 5
+"""A depth that so many sources' own depths agree with is not searched again."""
 
 RANDOM = 3
 """Planes drawn at random per pixel and sweep: a whole one, a slope, a small change of the best."""
@@ -55,7 +58,7 @@ def start_pixel(ref, src, window, state, scratch, most, seed, x, y):
 
 
 @njit(**PART)
-def search_pixel(ref, src, window, state, scratch, most, alignments, iteration, seed, x, y):
+def search_pixel(ref, src, window, state, scratch, most, alignments, iteration, seed, geometric, x, y):
     """The best of its own plane, the surroundings' and random ones; from the sources that all of these together favour.
 
     Args:
@@ -63,10 +66,13 @@ def search_pixel(ref, src, window, state, scratch, most, alignments, iteration, 
         alignments: least-squares steps, as long as they help.
         iteration: counts up within a run; tightens what counts as a good match (0.8 exp(-iteration^2 / 90)).
         seed: start of the hash that random planes are drawn from.
+        geometric: above 0, pixels that other views' depth maps confirm are left alone.
 
     Returns:
         The number of windows compared.
     """
+    if geometric > f4(0) and confirmed(src, x, y, state.rho[y, x], AGREE):
+        return 0
     n_src = src.offset.size
     costs, scores, chosen = scratch.costs, scratch.scores, scratch.chosen
     prho, pgx, pgy = scratch.rho, scratch.gx, scratch.gy
@@ -138,12 +144,14 @@ def start(ref, src, window, state, scratch, most, seed):
 
 
 @njit(**KERNEL)
-def search(ref, src, window, state, scratch, most, alignments, color, iteration, seed):
+def search(ref, src, window, state, scratch, most, alignments, color, iteration, seed, geometric):
     """One sweep over the pixels with x + y of parity `color`. Returns the number of windows compared."""
     height, width = ref.grey.shape
     compared = 0
     for y in range(height):
         for x in range((y + color) & 1, width, 2):
             if ref.grey[y, x] > f4(0):
-                compared += search_pixel(ref, src, window, state, scratch, most, alignments, iteration, seed, x, y)
+                compared += search_pixel(
+                    ref, src, window, state, scratch, most, alignments, iteration, seed, geometric, x, y
+                )
     return compared

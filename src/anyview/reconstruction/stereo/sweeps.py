@@ -60,12 +60,13 @@ def sweeps(plan: Pass, most: int, seed: int, begin: bool) -> Iterator[Sweep]:
     """A pass's sweeps in their order; with `begin`, random planes come first."""
     if begin:
         yield Sweep(START, 0, most, 0, 0, seed, np.float32(0))
+    geometric = np.float32(plan.geometric)
     for iteration in range(plan.joint):
         for color in (0, 1):
-            yield Sweep(SEARCH, color, most, plan.alignments, iteration, seed + 1 + iteration, np.float32(0))
+            yield Sweep(SEARCH, color, most, plan.alignments, iteration, seed + 1 + iteration, geometric)
     for _ in range(plan.light):
         for lattice in (0, 1, 2):
-            yield Sweep(IMPROVE, lattice, most, plan.alignments, 0, 0, np.float32(plan.geometric))
+            yield Sweep(IMPROVE, lattice, most, plan.alignments, 0, 0, geometric)
 
 
 def lattice_of(sweep: Sweep) -> Lattice:
