@@ -34,6 +34,7 @@ PASSES = (
     Pass(1, joint=2, alignments=1),
     Pass(0, light=1, alignments=2),
     Pass(0, light=1, alignments=1, geometric=0.1),
+    Pass(0, joint=1, alignments=1, geometric=0.1),
 )
 
 

@@ -114,7 +114,7 @@ Sweep = Callable[[Reference, Sources, State], object]
 
 def searching(color: int) -> Sweep:
     return lambda ref, src, state: search(
-        ref, src, make_window(5, 30.0), state, make_scratch(src.offset.size), 3, 1, color, 1, 17
+        ref, src, make_window(5, 30.0), state, make_scratch(src.offset.size), 3, 1, color, 1, 17, f4(0)
     )
 
 
@@ -333,7 +333,14 @@ def test_changes_of_a_plane_are_bounded_and_go_both_ways() -> None:
     assert np.abs(np.corrcoef(drawn.T)[0, 1:]).max() < 0.08
 
 
-def test_a_geometric_pass_mends_what_views_disagree_on_and_leaves_the_rest_alone() -> None:
+@pytest.mark.parametrize(
+    ("plan", "margin"),
+    [
+        (Pass(0, light=1, alignments=1, geometric=0.1), 25),  # what three sources see
+        (Pass(0, joint=1, alignments=1, geometric=0.1), 32),  # what all four see
+    ],
+)
+def test_a_geometric_pass_mends_what_views_disagree_on_and_leaves_the_rest_alone(plan: Pass, margin: int) -> None:
     views, surface = scene(depths=True), TexturedPlane()
     truth = 1 / surface.depth(POSES[0])
     rng = np.random.default_rng(0)
@@ -345,14 +352,12 @@ def test_a_geometric_pass_mends_what_views_disagree_on_and_leaves_the_rest_alone
     votes = np.full(rho.shape, 15, np.uint32) * inside
     cost = np.where(spoiled, 1.2, 0.02) * inside
     planes = Planes(0, *(a.astype(f4) for a in (rho, *slope, cost)), votes)
-    after, _ = match_view(
-        views[0], views[1:], Pass(0, light=1, alignments=1, geometric=0.1), planes, rho_range=RANGE, rho_step=RHO_STEP
-    )
+    after, _ = match_view(views[0], views[1:], plan, planes, rho_range=RANGE, rho_step=RHO_STEP)
     kept = np.zeros_like(spoiled)
-    kept[25:-25, 25:-25] = True  # what three sources see
+    kept[margin:-margin, margin:-margin] = True
     kept &= ~spoiled
     assert np.array_equal(after.rho[kept], planes.rho[kept])
     assert np.array_equal(after.cost[kept], planes.cost[kept])
     error = np.abs(after.rho - truth)[spoiled] / RHO_STEP
-    assert np.median(error) < 0.02  # pixels
+    assert np.median(error) < 0.02  # pixels; measured 0.007 and 0.006
     assert (error < 0.5).mean() > 0.98

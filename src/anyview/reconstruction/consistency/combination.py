@@ -92,16 +92,14 @@ def combine(pixels, ref, world_from_ref, bounds, limits, estimates):
         rx, ry = (column + 0.5 - cx) / fx, (row + 0.5 - cy) / fy
         slant = abs(normal[0] * rx + normal[1] * ry + normal[2])  # across the surface, per unit of depth
         across = slant * fx / depth
-        own, k = ref.normal[row, column], 1 / NORMAL_SCALE
-        consensus = confirmation(
-            (ref.depth[row, column] - depth) * across, normal[0] - own[0] * k, normal[1] - own[1] * k,
-            normal[2] - own[2] * k,
-        )  # fmt: skip
+        n, unit = ref.normal[row, column], 1 / NORMAL_SCALE
+        distance = (ref.depth[row, column] - depth) * across
+        consensus = confirmation(distance, normal[0] - n[0] * unit, normal[1] - n[1] * unit, normal[2] - n[2] * unit)
         for j in range(neighbours):
             if estimates.weight[j, i] > 0:
-                n = estimates.normal[j, i]
+                theirs = estimates.normal[j, i]
                 distance = (estimates.depth[j, i] - depth) * across
-                consensus += confirmation(distance, normal[0] - n[0], normal[1] - n[1], normal[2] - n[2])
+                consensus += confirmation(distance, normal[0] - theirs[0], normal[1] - theirs[1], normal[2] - theirs[2])
         if consensus < limits.consensus * agree:
             continue
         x, y = rx * depth, ry * depth
