@@ -69,7 +69,8 @@ class DenseTasks:
         self.schedule = passes(options, max(sides))
         self.folder = workspace.root / ".anyview" / "dense"
         self.key = {name: self._view_key(view) for name, view in self.views.items()}
-        self.whole = fingerprint([self._plan_key(plan) for plan in plans.values()])
+        self.plan_key = {name: self._plan_key(plan) for name, plan in plans.items()}
+        self.whole = fingerprint(list(self.plan_key.values()))
         self.engine: Callable[..., tuple[Planes, int]] = match_view
         if options.device == "cuda":
             from anyview.reconstruction.stereo.cuda import CudaMatcher
@@ -93,7 +94,7 @@ class DenseTasks:
 
     def final(self, plan: ViewPlan) -> Task:
         """The task that ends with a view's maps; its key holds everything that reaches it through any pass."""
-        return self.workspace.task(f"dense/{plan.name}", (self._plan_key(plan), self.whole))
+        return self.workspace.task(f"dense/{plan.name}", (self.plan_key[plan.name], self.whole))
 
     def grey_path(self, name: str) -> Path:
         """The view's grey image."""
@@ -215,14 +216,13 @@ class DenseTasks:
 
     def _pass_task(self, index: int, name: str, inputs: object = None) -> Task:
         """A pass's task; without `inputs`, only its outputs' fingerprint can be asked for."""
-        key = (self._plan_key(self.plans[name]), index, inputs)
+        key = (self.plan_key[name], index, inputs)
         return _PassTask(self.workspace, f"dense-pass{index}/{name}", key)
 
     def _read_planes(self, index: int, name: str) -> Planes:
         stored = np.load(self.planes_path(index, name))
         rho, gx, gy, cost = (np.ascontiguousarray(a) for a in stored[:4])
-        scales = [schedule.scale for schedule in self.schedule]
-        return Planes([*scales, scales[-1]][index], rho, gx, gy, cost, stored[4].copy().view(np.uint32))
+        return Planes(self.schedule[index].scale, rho, gx, gy, cost, stored[4].copy().view(np.uint32))
 
     def _stereo_view(self, name: str, depth_of: int | None) -> StereoView:
         view, depth = self.views[name], None

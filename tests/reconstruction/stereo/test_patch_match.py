@@ -196,6 +196,16 @@ def test_solve_is_numpys() -> None:
     assert _solve(np.zeros(9, f4)) == (0, 0, 0)
 
 
+@njit(**OPTIONS)
+def _falling(t):
+    return window.falling_exp(t)
+
+
+def test_the_weights_exponential() -> None:
+    for t in np.linspace(-90, 0, 1000).astype(f4):
+        assert _falling(t) == pytest.approx(np.exp(np.float64(t)), abs=3.5e-6)  # measured 2.6e-6: rounding
+
+
 def test_one_step_comes_nearer_to_the_truth() -> None:
     views = [TexturedPlane().view(pose) for pose in POSES]
     ref, src = make_reference(views[0], 0, RANGE, RHO_STEP), make_sources(views[0], views[1:], 0)

@@ -105,7 +105,7 @@ def pack(grey, out, offset):
 
 @njit(**PART)
 def falling_exp(t):
-    """exp(t) for t <= 0 to within 1e-6, by multiplications alone: exp itself would not become vectors.
+    """exp(t) for t <= 0 to within 3e-6, by multiplications alone: exp itself would not become vectors.
 
     (1 + y + y^2 / 2 + y^3 / 6)^64 with y = t / 64; below t = -16 it stays at 1.1e-7.
     """
