@@ -72,8 +72,8 @@ def _region(cost, x, y, region):
 
 
 @njit(**OPTIONS)
-def _score(costs, n, j, tau):
-    return selection.joint_score(costs, n, j, tau)
+def _score(costs, times, j, tau):
+    return selection.joint_score(costs, times, j, tau)
 
 
 @njit(**OPTIONS)
@@ -245,10 +245,11 @@ def test_view_selection_is_the_twins() -> None:
         costs = rng.uniform(0, 1.6, (8, 6)).astype(f4) * rng.uniform(0.2, 1)
         iteration = trial % 4
         tau = f4(0.8 * np.exp(-(iteration**2) / 90))
-        scores = np.array([_score(costs, 8, j, tau) for j in range(6)], f4)
-        assert np.allclose(
-            scores, [reference.joint_score(costs[:, j].tolist(), iteration) for j in range(6)], rtol=1e-5
-        )
+        times = rng.integers(0, 3, 8).astype(np.int32) if trial % 2 else np.ones(8, np.int32)
+        scores = np.array([_score(costs, times, j, tau) for j in range(6)], f4)
+        each = np.repeat(costs, times, 0)
+        wanted = [reference.joint_score(each[:, j].tolist(), iteration) for j in range(6)]
+        assert np.allclose(scores, wanted, rtol=1e-5)
         for most in (1, 3, 6):
             bits = _best(scores, most)
             assert {j for j in range(6) if bits >> j & 1} == reference.select_views(scores.tolist(), most)

@@ -99,8 +99,10 @@ def sweep_function(kind: int, bound: int) -> Any:
         rho = cuda.local.array(_ROWS, f4)
         gx = cuda.local.array(_ROWS, f4)
         gy = cuda.local.array(_ROWS, f4)
+        times = cuda.local.array(_ROWS, i4)
+        price = cuda.local.array(_ROWS, f4)
         n = src.offset.size
-        scratch = Scratch(costs[:, :n], scores[:n], chosen[:n], rho, gx, gy)
+        scratch = Scratch(costs[:, :n], scores[:n], chosen[:n], rho, gx, gy, times, price)
         if kind == START:
             compared = start_pixel(ref, src, window, state, scratch, sweep.most, sweep.seed, x, y)
         elif kind == SEARCH:

@@ -24,6 +24,9 @@ REGIONS = 8
 WORST = 9.0
 """Stands for any mean cost above the limit, and for that of masked pixels."""
 
+NEAR = 0.5
+"""Planes within so many pixels of displacement are alike: alignment goes from one to the other."""
+
 TILT = 0.3
 """Planes are alike if their slopes differ by less than this share per pixel of what their places may differ by."""
 
@@ -40,6 +43,8 @@ class Scratch(NamedTuple):
     rho: np.ndarray  # (REGIONS + 1,) float32
     gx: np.ndarray
     gy: np.ndarray
+    times: np.ndarray  # (REGIONS + 1,) int32, how many regions offered this plane or one alike
+    price: np.ndarray  # (REGIONS + 1,) float32, what the plane costs where it comes from
 
 
 class State(NamedTuple):
@@ -133,15 +138,17 @@ def alike(rho, gx, gy, other_rho, other_gx, other_gy, limit):
 
 
 @njit(**PART)
-def collect_candidates(ref, state, scratch, x, y, near):
-    """The regions' planes, moved to this pixel; those within `near` pixels of its own or an earlier one are left out.
+def collect_candidates(ref, state, scratch, x, y):
+    """The regions' planes, moved to this pixel; one alike to its own or an earlier one only adds to that one's `times`.
 
     Returns how many.
     """
     width = ref.grey.shape[1]
     rho, gx, gy = state.rho[y, x], state.gx[y, x], state.gy[y, x]
-    limit = near * ref.rho_step
+    limit = f4(NEAR) * ref.rho_step
     n = 0
+    for h in range(REGIONS + 1):
+        scratch.times[h] = 0
     for region in range(REGIONS):
         at = region_best(state.cost, x, y, region)
         if at < 0:
@@ -151,14 +158,29 @@ def collect_candidates(ref, state, scratch, x, y, near):
         nrho = state.rho[qy, qx] + ngx * f4(x - qx) + ngy * f4(y - qy)
         if not admissible(ref, x, y, nrho, ngx, ngy):
             continue
-        known = alike(rho, gx, gy, nrho, ngx, ngy, limit)
+        same = REGIONS if alike(rho, gx, gy, nrho, ngx, ngy, limit) else -1
         for t in range(n):
-            known = known or alike(scratch.rho[t], scratch.gx[t], scratch.gy[t], nrho, ngx, ngy, limit)
-        if known:
+            if same < 0 and alike(scratch.rho[t], scratch.gx[t], scratch.gy[t], nrho, ngx, ngy, limit):
+                same = t
+        if same >= 0:
+            scratch.times[same] += 1
             continue
+        scratch.times[n] = 1
         scratch.rho[n], scratch.gx[n], scratch.gy[n] = nrho, ngx, ngy
+        scratch.price[n] = state.cost[qy, qx]
         n += 1
     return n
+
+
+@njit(**PART)
+def take_cheapest(price, n):
+    """The index of the lowest of the first `n` prices, which is raised so that the next call finds another."""
+    best = 0
+    for t in range(1, n):
+        if price[t] < price[best]:
+            best = t
+    price[best] = f4(2 * WORST)
+    return best
 
 
 @njit(**PART)

@@ -15,7 +15,7 @@ import numpy as np
 
 from anyview.jit import njit
 from anyview.reconstruction.stereo.costs import aligned_cost, confirmed, costs_of_others, geometric_sum, plane_cost
-from anyview.reconstruction.stereo.hypotheses import WORST, admissible, between, collect_candidates
+from anyview.reconstruction.stereo.hypotheses import WORST, admissible, between, collect_candidates, take_cheapest
 from anyview.reconstruction.stereo.selection import best_views, list_views, neighbour_votes, own_score
 from anyview.reconstruction.stereo.window import KERNEL, PART, geometric_error, open_window
 
@@ -25,8 +25,8 @@ u4 = np.uint32
 AGREE = 3
 """A depth that so many sources' own depths agree with is left alone by geometric passes."""
 
-NEAR = 0.5
-"""Candidates within so many pixels of the own plane are left to alignment."""
+TRIED = 4
+"""So many of the candidates are tried, the cheapest where they come from."""
 
 STILL = 0.03
 """Shorter steps of alignment are not worth a comparison, pixels."""
@@ -103,9 +103,10 @@ def improve_pixel(ref, src, window, state, scratch, effort, x, y):
     compared += more
 
     state.rho[y, x], state.gx[y, x], state.gy[y, x] = rho, gx, gy
-    n = collect_candidates(ref, state, scratch, x, y, f4(NEAR))
+    n = collect_candidates(ref, state, scratch, x, y)
     fresh = False  # whether the next step of alignment is still to be found
-    for t in range(n):
+    for _ in range(min(n, TRIED)):
+        t = take_cheapest(scratch.price, n)
         crho, cgx, cgy = scratch.rho[t], scratch.gx[t], scratch.gy[t]
         c, more = plane_cost(ref, src, window, total, x, y, crho, cgx, cgy, chosen, count, geometric, cost)
         compared += more

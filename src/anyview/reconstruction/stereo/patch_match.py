@@ -196,8 +196,9 @@ def _run(sweep: Sweep, ref: Reference, src: Sources, window: Window, state: Stat
 
 def _make_scratch(sources: int) -> Scratch:
     f, rows = np.float32, REGIONS + 1
-    chosen = np.zeros(sources, np.int32)
-    return Scratch(np.zeros((rows, sources), f), np.zeros(sources, f), chosen, *np.zeros((3, rows), f))
+    costs, scores, chosen = np.zeros((rows, sources), f), np.zeros(sources, f), np.zeros(sources, np.int32)
+    rho, gx, gy, price = np.zeros((4, rows), f)
+    return Scratch(costs, scores, chosen, rho, gx, gy, np.zeros(rows, np.int32), price)
 
 
 def initial_state(reference: StereoView, grey: Float32[np.ndarray, "h w"], scale: int, before: Planes | None) -> State:

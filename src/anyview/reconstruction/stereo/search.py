@@ -80,7 +80,7 @@ def search_pixel(ref, src, window, state, scratch, most, alignments, iteration, 
     total = open_window(ref, window, x, y)
     rho, gx, gy = state.rho[y, x], state.gx[y, x], state.gy[y, x]
     key = u4(seed) + u4(iteration) * u4(0x9E3779B9) + u4(y * ref.grey.shape[1] + x) * u4(64)
-    n = collect_candidates(ref, state, scratch, x, y, f4(0))
+    n = collect_candidates(ref, state, scratch, x, y)
     compared = 0
 
     # All candidates against all sources; the views that these costs favour; the cheapest there.
@@ -90,7 +90,7 @@ def search_pixel(ref, src, window, state, scratch, most, alignments, iteration, 
             costs_of_all(ref, src, window, total, x, y, prho[h], pgx[h], pgy[h], costs[h])
             compared += n_src
     for j in range(n_src):
-        scores[j] = joint_score(costs, n, j, tau) * neighbour_votes(state, ref.grey, x, y, j)
+        scores[j] = joint_score(costs, scratch.times, j, tau) * neighbour_votes(state, ref.grey, x, y, j)
     views = best_views(scores, most)
     if views == u4(0):
         views = state.views[y, x]

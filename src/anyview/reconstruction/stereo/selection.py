@@ -65,17 +65,19 @@ def neighbour_votes(state, mask, x, y, j):
 
 
 @njit(**PART)
-def joint_score(costs, n, j, tau):
-    """How well source j shows the pixel, from the candidates' costs there."""
+def joint_score(costs, times, j, tau):
+    """How well source j shows the pixel, from the candidates' costs there, each counted `times`."""
     good, bad = 0, 0
     acc = f4(0)
-    for h in range(n):
+    for h in range(times.size):
+        if times[h] == 0:
+            continue
         m = costs[h, j]
         if m < tau:
-            good += 1
-            acc += exp(-m * m / f4(0.18))
+            good += times[h]
+            acc += f4(times[h]) * exp(-m * m / f4(0.18))
         elif m > f4(1.2):
-            bad += 1
+            bad += times[h]
     if bad >= 3:
         return f4(0)
     return acc / f4(good) if good > 2 else exp(-tau * tau / f4(0.32))
