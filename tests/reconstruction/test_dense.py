@@ -158,3 +158,19 @@ def test_an_option_that_cannot_work_stops_the_command_before_any_work(
     assert main(["reconstruct", str(scene.root), "--out", str(tmp_path / "work"), *words]) == 2
     assert "must be below" in capsys.readouterr().err
     assert not (tmp_path / "work").exists()
+
+
+def test_a_moved_workspace_works_on(scene: Scene, tmp_path: Path) -> None:
+    reconstruct(scene, tmp_path / "here", "low")
+    (tmp_path / "here").rename(tmp_path / "there")
+    work = Workspace(tmp_path / "there")
+    before = work.fused.read_bytes()
+    assert (work.dense / "sparse" / "images.bin").exists()
+    reconstruct(scene, work.root, "low")
+    assert work.fused.read_bytes() == before
+
+
+def test_views_with_nothing_in_the_range_are_named(scene: Scene, tmp_path: Path) -> None:
+    with pytest.raises(SceneError, match="no two views share anything in the range of depths"):
+        dense(Workspace(tmp_path), scene, DenseOptions(depth_max=0.01))
+    assert not list(tmp_path.glob("dense/**/*.bin"))

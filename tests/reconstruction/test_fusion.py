@@ -57,6 +57,17 @@ def plain_evidence(scene: Scene, cloud: Ply, seen: list[np.ndarray], costs: np.n
     }
 
 
+def test_who_saw_a_point_is_numbered_by_sorted_names(tmp_path: Path) -> None:
+    """COLMAP numbers a model's images so; a scene may list its views in any order."""
+    costs = np.array([0.05, 0.2, 0.6, 0.1, 0.3, 0.02])
+    workspace, scene = plane_workspace(tmp_path, cost=lambda i: costs[i])  # named 0.png to 5.png
+    fuse(workspace, replace(scene, views=scene.views[::-1]), FusionOptions())
+    cloud, seen = fused(workspace)
+    expected = plain_evidence(scene, cloud, seen, costs)
+    assert np.abs(cloud.vertices["angle"] - expected["angle"]).max() < 0.01
+    assert np.abs(cloud.vertices["cost"] - expected["cost"]).max() < 2 / 255
+
+
 def test_points_lie_on_the_plane_and_carry_their_evidence(tmp_path: Path) -> None:
     costs = np.array([0.05, 0.2, 0.6, 0.1, 0.3, 0.02])
     workspace, scene = plane_workspace(tmp_path, cost=lambda i: costs[i])
@@ -97,6 +108,20 @@ def test_confidence_tells_good_points_from_bad_ones(tmp_path: Path) -> None:
     error = np.abs(cloud.xyz[order, 2])
     quarter = len(order) // 4
     assert error[:quarter].mean() > 1.5 * error[-quarter:].mean()  # measured 1.0
+
+
+@pytest.mark.parametrize("min_views", [2, 3])
+def test_every_point_has_its_views_even_where_maps_hardly_agree(min_views: int, tmp_path: Path) -> None:
+    """Maps that lie 3.5 footprints apart agree by the limits, but what is far from the rest is no witness."""
+    shift = np.array([0, 0, 0.058, 0, 0, 0.058])  # a footprint is 1/60 of the depth
+    workspace, scene = plane_workspace(tmp_path, noise=lambda i: shift[i])
+    options = FusionOptions(min_views=min_views, max_reprojection_error=20, max_depth_error=0.2, min_consensus=0)
+    fuse(workspace, scene, options)
+    cloud, seen = fused(workspace)
+    counts = np.array([len(who) for who in seen])
+    assert len(counts) > 100
+    assert (counts == cloud.vertices["views"]).all()
+    assert counts.min() >= min_views
 
 
 def test_other_programs_read_the_cloud(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,12 +149,17 @@ def test_cells_of_almost_three_spacings() -> None:
     assert doubled == pytest.approx(spacing, rel=0.5)
 
 
-@pytest.mark.parametrize(
-    "options", [MeshOptions(depth=20), MeshOptions(trim=-1), MeshOptions(simplify=2), MeshOptions(min_confidence=1.1)]
-)
-def test_options_out_of_range(options: MeshOptions, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="out of range"):
-        mesh(cloud(tmp_path, sphere(500), sphere(500)), options)
+@pytest.mark.parametrize("values", [{"depth": 20}, {"trim": -1}, {"simplify": 2}, {"min_confidence": 1.1}])
+def test_options_out_of_range(values: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=f"out of range in mesh.{next(iter(values))}"):
+        MeshOptions(**values)
+
+
+def test_nothing_left_is_said_and_nothing_written(tmp_path: Path) -> None:
+    workspace = cloud(tmp_path, sphere(500), sphere(500))
+    with pytest.raises(FormatError, match="nothing of the surface is left"):
+        mesh(workspace, MeshOptions(trim=1e-9))
+    assert not workspace.mesh.exists()
 
 
 def test_a_thin_plate_keeps_both_sides(tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ import pycolmap
 import pytest
 
 from anyview.cameras.models import Camera
+from anyview.cameras.poses import rotation_from_quaternion
 from anyview.errors import OptionError, SceneError
 from anyview.formats.colmap import read_model
+from anyview.reconstruction import pipeline
 from anyview.reconstruction import sparse as module
-from anyview.reconstruction.options import SparseOptions
+from anyview.reconstruction.options import ReconstructionOptions, SparseOptions
 from anyview.reconstruction.points.refinement import with_poses_of
 from anyview.reconstruction.sparse import SparseResult, sparse
 from anyview.scene import ArrayPixels, Scene
@@ -163,6 +165,28 @@ def test_a_smooth_object_ends_well_and_says_so(tmp_path: Path) -> None:
         assert (database.num_images(), database.num_matches()) == (4, 0)
 
 
+def test_refined_poses_reach_the_later_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = rendered().scene
+    poses: dict[str, np.ndarray] = {}
+
+    def instead(workspace: Workspace, given: Scene, *rest: object) -> None:
+        poses.update({view.name: view.world_from_cam for view in given})
+        raise InterruptedError
+
+    monkeypatch.setattr("anyview.reconstruction.dense.dense", instead)
+    for refine in (False, True):
+        work = tmp_path / str(refine)
+        with pytest.raises(InterruptedError):
+            pipeline.reconstruct(scene, work, options=ReconstructionOptions(sparse=SparseOptions(refine_poses=refine)))
+        model = read_model(Workspace(work).sparse)
+        assert len(model.points.ids) >= 100  # otherwise poses are left as they are
+        off = [np.abs(view.world_from_cam - poses[view.name]).max() for view in scene]
+        assert (max(off) > 1e-6) == refine
+        for image in model.images.values():
+            centre = -rotation_from_quaternion(image.quaternion).T @ image.translation
+            assert np.allclose(poses[image.name][:3, 3], centre, atol=1e-9)
+
+
 def test_two_views_give_no_points_but_a_model(tmp_path: Path) -> None:
     scene = replace(rendered().scene, views=rendered().scene.views[:2])
     assert sparse(Workspace(tmp_path), scene, SparseOptions()).points == 0
@@ -176,8 +200,8 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path) -> None:
     bent = replace(scene.views[0], camera=Camera("SIMPLE_RADIAL", 200, 200, (200, 100, 100, 0.1)))
     with pytest.raises(SceneError, match="distorted camera"):
         sparse(work, replace(scene, views=(bent, *scene.views[1:])), SparseOptions())
-    with pytest.raises(OptionError, match="must be positive"):
-        sparse(work, scene, SparseOptions(partners=0))
-    with pytest.raises(OptionError, match="out of range"):
-        sparse(work, scene, SparseOptions(ratio=1.5))
+    with pytest.raises(OptionError, match=r"sparse\.partners: expected 1 or more, found 0"):
+        SparseOptions(partners=0)
+    with pytest.raises(OptionError, match=r"sparse\.ratio: expected above 0 to 1, found 1\.5"):
+        SparseOptions(ratio=1.5)
     assert not (tmp_path / "database.db").exists()

@@ -1,4 +1,4 @@
-"""The dense stage: passes of PatchMatch over all views, coarse to fine, then one with geometric consistency.
+"""The dense stage: passes of PatchMatch over all views, coarse to fine, then surfaces from what views agree on.
 
 Between passes a view's planes lie in the workspace, so that memory does not grow with the views and a killed run goes
 on where it was. The result is in COLMAP's layout: `dense/stereo/{depth,normal,confidence}_maps/NAME.geometric.bin`.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from shutil import rmtree
 
 from anyview.compute import parallel_map
@@ -30,7 +31,7 @@ class DenseResult:
     Attributes:
         views: number of depth maps.
         pixels: pixels with a depth, over all maps.
-        compared: windows compared (NCC evaluations) in the passes that ran now.
+        compared: windows compared (NCC evaluations) in all passes; 0 where all maps were there already.
         matching_seconds: processor time that these passes took, of all threads together.
         sources: names of each view's source views.
         device: "cpu" or "cuda", where the passes ran.
@@ -63,6 +64,12 @@ def dense(
     options = replace(options, device=resolve(options.device))
     model = read_model(workspace.sparse) if is_model(workspace.sparse) else None
     plans = plan_views(scene, model, options.sources, options.depth_min, options.depth_max)
+    without = sorted({view.name for view in scene} - {plan.name for plan in plans})
+    if without:
+        progress.note(
+            f"no depth for {len(without)} views, which share nothing with others in the range searched: "
+            + ", ".join(without[:5])
+        )
     run = DenseTasks(workspace, scene, options, seed, {plan.name: plan for plan in plans})
     finished = [run.final(plan) for plan in plans]
     compared, seconds = 0, 0.0
@@ -98,5 +105,7 @@ def _link_colmap(
     with atomic_write(workspace.dense / "stereo" / "fusion.cfg") as temporary:
         temporary.write_text("".join(f"{name}\n" for name in sources))
     target = workspace.dense / "sparse"
+    if target.is_symlink():  # of a workspace that has been moved since, perhaps
+        target.unlink()
     if model is not None and not target.exists():
-        target.symlink_to(workspace.sparse.resolve(), target_is_directory=True)
+        target.symlink_to(Path("..") / workspace.sparse.name, target_is_directory=True)

@@ -126,14 +126,14 @@ class DenseTasks:
                 raise SceneError("every view's mask is empty", hint="check the alpha channels or the masks folder")
 
     def match(self, index: int, schedule: Pass, plan: ViewPlan) -> tuple[int, float]:
-        """One pass over one view; returns the windows compared and the processor time of this thread, seconds."""
+        """One pass over one view; returns the windows that it compared and its processor time, seconds."""
         begin = time.thread_time()
         names = (plan.name, *plan.sources)
         before = [self._pass_task(index - 1, n) for n in names if n in self.plans] if index else []
         inputs = [task.fingerprint() for task in before]
         task = self._pass_task(index, plan.name, inputs)
-        if task.fresh:
-            return 0, 0.0
+        if (record := task.record()) is not None:
+            return record["notes"]["compared"], record["notes"]["seconds"]
         previous = self._read_planes(index - 1, plan.name) if index else None
         with_depth = schedule.geometric > 0 and index > 0
         planes, compared = self.engine(
@@ -150,8 +150,9 @@ class DenseTasks:
         )
         path = self.planes_path(index, plan.name)
         _save(path, np.stack([planes.rho, planes.gx, planes.gy, planes.cost, planes.views.view(np.float32)]))
-        task.done([path])
-        return compared, time.thread_time() - begin
+        seconds = time.thread_time() - begin
+        task.done([path], compared=compared, seconds=seconds)
+        return compared, seconds
 
     def _rho_step(self, plan: ViewPlan) -> float:
         """Inverse depth per pixel of displacement at the dense stage's size."""

@@ -27,12 +27,12 @@ from anyview.reconstruction.consistency.agreement import Limits, Maps
 from anyview.reconstruction.consistency.combination import Fused, combine
 from anyview.reconstruction.consistency.confidence import Evidence, weigh
 from anyview.reconstruction.consistency.estimates import Estimates, candidates, compare, mark
-from anyview.reconstruction.consistency.maps import BYTES_HELD, BYTES_LOADING, MapCache, map_pixels
+from anyview.reconstruction.consistency.maps import BYTES_HELD, MapCache, loading_bytes, map_pixels
 from anyview.reconstruction.options import FusionOptions, within_region
 from anyview.scene.scene import Scene, View
 from anyview.workspace import Workspace, atomic_write, digest_file
 
-_VERSION = 2  # part of the key: raise it when the same options give another cloud
+_VERSION = 3  # part of the key: raise it when the same options give another cloud
 _EVIDENCE = {"views": "u1", "cost": "f4", "angle": "f4", "confidence": "f4"}  # properties of `fused.ply`, `Evidence`
 _PIECE = 1 << 14  # reference pixels worked on at a time by one thread
 _BYTES_WORK = 48  # per reference pixel and neighbour: estimates, and results that wait for their turn
@@ -67,7 +67,8 @@ def fuse(
     progress: Progress = SILENT,
     depth_range: tuple[float, float] = (0.0, 0.0),
 ) -> FusionResult:
-    """Write `fused.ply` and `fused.ply.vis` (who saw what).
+    """Write `fused.ply` and `fused.ply.vis` (who saw what; views count from 0 in the order of their sorted names, which
+    is that of the model's images in `dense/sparse`).
 
     A point of the cloud has x y z nx ny nz red green blue, world frame, and the evidence for it: views (that agree, 255
     for more), cost (mean matching cost, 0 best, 2 worst), angle (widest between its rays, degrees) and confidence
@@ -82,7 +83,7 @@ def fuse(
 
     Raises:
         FormatError: a map or the list of neighbours is missing or damaged.
-        OptionError: an option that cannot work, or a memory ceiling below two views.
+        OptionError: a memory ceiling below two views.
         WorkspaceError: neighbours that the scene does not have, or a folder that cannot be written to.
     """
     return fuse_with_threads(workspace, scene, options, progress, cpu_count(), depth_range)
@@ -97,7 +98,6 @@ def fuse_with_threads(
     depth_range: tuple[float, float] = (0.0, 0.0),
 ) -> FusionResult:
     """`fuse` with a chosen number of threads, which changes nothing in the result."""
-    _check(options)
     limits = _limits(options, depth_range)
     box = within_region(scene.bounds, options.region)
     listed = read_patch_match_config(workspace.dense / "stereo" / "patch-match.cfg")
@@ -127,19 +127,6 @@ def turns(neighbours: Mapping[int, Sequence[int]]) -> list[int]:
         left.remove(best)
         order.append(best)
     return order
-
-
-def _check(options: FusionOptions) -> None:
-    rules = {
-        "min_views": options.min_views >= 2,
-        "max_reprojection_error": options.max_reprojection_error > 0,
-        "max_depth_error": options.max_depth_error > 0,
-        "max_normal_error": 0 < options.max_normal_error <= 180,
-        "max_memory_gib": options.max_memory_gib > 0,
-    }
-    for name, good in rules.items():
-        if not good:
-            raise OptionError(f"fusion.{name} cannot work", actual=getattr(options, name), hint="see --help")
 
 
 def _neighbour_indices(
@@ -204,6 +191,8 @@ def _fuse(
             VisibilityWriter(files[1]) as seen,
             progress.stage("fuse", len(neighbours)) as advance,
         ):
+            names = sorted(view.name for view in scene)  # as `dense/sparse` numbers them
+            rank = np.array([names.index(view.name) for view in scene], np.uint32)
             cache = MapCache(workspace, scene.views, spill, budget.cache, budget.threads)
             for index in turns(neighbours):
                 turn = [index, *neighbours[index][: budget.neighbours]]
@@ -213,7 +202,7 @@ def _fuse(
                     extra = {name: column[keep] for name, column in evidence._asdict().items()}
                     points.append(fused.xyz[keep], fused.normal[keep], fused.rgb[keep], extra)
                     who = np.vstack([np.ones((1, keep.sum()), bool), fused.member[:, keep]]).T
-                    seen.append(who.sum(1), np.broadcast_to(np.array(turn, np.uint32), who.shape)[who])
+                    seen.append(who.sum(1), np.broadcast_to(rank[turn], who.shape)[who])
                 cache.finish(index)
                 advance()
         return FusionResult(points.count, cache.peak_bytes)
@@ -267,18 +256,19 @@ def _budget(
 ) -> _Budget:
     """Room for a view and its neighbours first, then for threads, and the rest for maps that may be needed again."""
     pixels = max((map_pixels(workspace, scene.views[i]) for i in neighbours), default=1)
+    loading = max((loading_bytes(workspace, scene.views[i]) for i in neighbours), default=1)
     wanted = max((len(n) for n in neighbours.values()), default=0)
     ceiling, view = int(options.max_memory_gib * 2**30), BYTES_HELD * pixels
     work = _BYTES_WORK * min(_PIECE, pixels)  # per neighbour, for one thread
-    most = min(wanted, max(0, ceiling - view - BYTES_LOADING * pixels) // (view + work))
+    most = min(wanted, max(0, ceiling - view - loading) // (view + work))
     if most < min(wanted, options.min_views - 1):
-        need = view + BYTES_LOADING * pixels + (options.min_views - 1) * (view + work)
+        need = view + loading + (options.min_views - 1) * (view + work)
         raise OptionError(
             "fusion.max_memory_gib is too small for these views",
             expected=f"at least {need / 2**30:.3f}",
             actual=options.max_memory_gib,
             hint="allow more memory, or reduce --dense.max-image-size",
         )
-    one = BYTES_LOADING * pixels + most * work
+    one = loading + most * work
     threads = max(1, min(threads, (ceiling - (most + 1) * view) // one))
     return _Budget(most, threads, ceiling - threads * one)

@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from anyview.errors import FormatError, OptionError
+from anyview.errors import FormatError
 from anyview.formats.ply import Ply, read_ply, write_ply
 from anyview.progress import SILENT, Progress
 from anyview.reconstruction.options import MeshOptions
@@ -63,16 +63,8 @@ def mesh(
 
     Raises:
         FormatError: the cloud is missing, damaged or too small.
-        OptionError: an option has a value that cannot work.
     """
-    shares = (options.simplify, options.min_confidence)
-    if not all(0 <= x <= 1 for x in shares) or options.trim < 0 or not 0 <= options.depth <= 14:
-        expected = "depth 0..14, trim >= 0, simplify 0..1, min_confidence 0..1"
-        raise OptionError("mesh option out of range", expected=expected, actual=options)
-    if options.texture_faces < 100 or not 64 <= options.texture_size <= 16384:
-        expected = "texture_faces >= 100, texture_size 64..16384"
-        raise OptionError("mesh option out of range", expected=expected, actual=options)
-    shape = (options.depth, options.trim, *shares)
+    shape = (options.depth, options.trim, options.simplify, options.min_confidence)
     box = None if bounds is None else bounds.tolist()
     task = workspace.task("mesh", (_VERSION, shape, box, digest_file(workspace.fused)))
     record = task.record()
@@ -107,6 +99,12 @@ def mesh(
             if cloud.rgb is not None:
                 colors = np.rint(cloud.rgb[nearest].mean(1)).astype(np.uint8)
             vertices, faces, colors = compact(vertices, faces[keep], colors)
+            if not len(faces):
+                raise FormatError(
+                    "nothing of the surface is left", where=workspace.fused,
+                    expected=f"surface within {options.trim:g} point spacings of the cloud and inside the region",
+                    hint="raise --mesh.trim, or enlarge the region",
+                )  # fmt: skip
             advance()
             if 0 < options.simplify < 1 and len(faces):
                 vertices, faces, colors = _simplify(vertices, faces, colors, options.simplify)

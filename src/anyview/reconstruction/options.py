@@ -17,14 +17,15 @@ from anyview.errors import OptionError
 Quality: TypeAlias = Literal["low", "medium", "high"]
 Region: TypeAlias = tuple[float, float, float, float, float, float]
 
-_ANY = float("inf")
+_ANY, _TINY = float("inf"), 1e-9
 
 
 def _within(stage: str, options: object, **limits: tuple[float, float]) -> None:
     for name, (low, high) in limits.items():
         value = getattr(options, name)
         if not low <= value <= high:
-            expected = f"{low} to {high}" if high < _ANY else f"{low} or more"
+            start = "above 0" if low == _TINY else f"{low}"
+            expected = f"{start} to {high}" if high < _ANY else start if low == _TINY else f"{start} or more"
             raise OptionError("option out of range", where=f"{stage}.{name}", expected=expected, actual=value)
 
 
@@ -51,7 +52,13 @@ class SparseOptions:
     min_angle: float = 1.5
     """Narrowest angle between a point's outermost rays, degrees."""
     refine_poses: bool = False
-    """Bundle adjustment of the poses after triangulation, with a report of how far cameras moved."""
+    """Bundle adjustment of the poses after triangulation, with a report of how far cameras moved; the later stages work
+    with the poses that come out."""
+
+    def __post_init__(self) -> None:
+        """Raise an OptionError where a value cannot work, before any work is done."""
+        _within("sparse", self, max_features=(1, _ANY), partners=(1, _ANY), epipolar_band=(_TINY, _ANY))
+        _within("sparse", self, peak_threshold=(_TINY, _ANY), max_reprojection_error=(_TINY, _ANY), ratio=(_TINY, 1))
 
 
 @dataclass(frozen=True)
@@ -75,14 +82,15 @@ class DenseOptions:
     search_size: int = 120
     """Images are halved for the global search, at least once, as long as their longer side keeps so many pixels."""
     search_iterations: int = 3
-    """Checkerboard iterations of the global search at the coarsest scale; at half size there is one more, of the pixels
-    that views disagree on."""
+    """Checkerboard iterations of the global search at the coarsest scale. Where that is a quarter of full size or less,
+    there is one more at half size, of the pixels that views disagree on."""
     iterations: int = 1
-    """Checkerboard iterations at each finer scale."""
+    """Iterations of alignment and propagation at each finer scale."""
     alignments: int = 2
-    """Most least-squares steps per pixel and iteration."""
+    """Most least-squares steps per plane and iteration at the finer scales; searches take one."""
     geometric_weight: float = 0.1
-    """Cost per pixel of forward-backward error beyond the first, in the last pass; 0 leaves that pass out."""
+    """Cost per pixel of forward-backward error beyond the first, in the last pass; 0 leaves that pass out, and the
+    second search."""
     smoothing: int = 7
     """At last each pixel's plane becomes the mean of those of its surface within so many pixels; 0 leaves this out."""
     fill: float = 60.0
@@ -113,7 +121,7 @@ class FusionOptions:
     max_reprojection_error: float = 2.0
     """Largest forward-backward distance of agreeing pixels, pixels."""
     max_depth_error: float = 0.02
-    """Largest relative difference of depth."""
+    """Largest relative difference of depth; a map that lies further behind the point contradicts it."""
     max_normal_error: float = 40.0
     """Largest angle between normals, degrees."""
     min_consensus: float = 0.4
@@ -125,7 +133,11 @@ class FusionOptions:
     and no surface lies outside."""
 
     def __post_init__(self) -> None:
-        """Raise an OptionError where the region is none, before any work is done."""
+        """Raise an OptionError where a value cannot work, before any work is done."""
+        _within("fusion", self, min_views=(2, _ANY), max_depth_error=(_TINY, _ANY), max_normal_error=(_TINY, 180))
+        _within(
+            "fusion", self, max_reprojection_error=(_TINY, _ANY), min_consensus=(0, 1), max_memory_gib=(_TINY, _ANY)
+        )
         if self.region is None:
             return
         low, high = self.region[:3], self.region[3:]
@@ -173,6 +185,11 @@ class MeshOptions:
     """Faces of the textured mesh at most: it is simplified, because the texture has the detail."""
     texture_size: int = 4096
     """Longest side of the texture, texels; it is smaller where the photographs hold no more."""
+
+    def __post_init__(self) -> None:
+        """Raise an OptionError where a value cannot work, before any work is done."""
+        _within("mesh", self, depth=(0, 14), trim=(0, _ANY), simplify=(0, 1), min_confidence=(0, 1))
+        _within("mesh", self, texture_faces=(100, _ANY), texture_size=(64, 16384))
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ from typing import Any
 
 from anyview.compute.device import resolve
 from anyview.errors import SceneError, WorkspaceError
+from anyview.formats.colmap import is_model, read_model
 from anyview.progress import SILENT, Progress
 from anyview.reconstruction.options import Quality, ReconstructionOptions, preset, within_region
+from anyview.reconstruction.points.refinement import with_poses_of
 from anyview.reconstruction.prepare import prepare_scene
 from anyview.reconstruction.summary import STAGES, Stage, read_summary, saved_options, timed, update_summary
 from anyview.scene.load import load_scene
@@ -74,6 +76,7 @@ def reconstruct(
     resolve(options.dense.device)  # before any work is done
     source = scene if isinstance(scene, Scene) else load_scene(Path(scene))
     chosen = choose_split(source, split)
+    within_region(chosen.bounds, options.fusion.region)  # raises where they share nothing
     workspace = Workspace(out)
     with hold(workspace):
         prepare_scene(workspace, chosen, progress)
@@ -157,6 +160,14 @@ def _scene(workspace: Workspace) -> Scene:
     return read_scene_json(workspace.scene_file)
 
 
+def _posed(workspace: Workspace, options: ReconstructionOptions) -> Scene:
+    """The scene, with the sparse stage's poses where it was asked to refine them."""
+    scene = _scene(workspace)
+    if options.sparse.refine_poses and is_model(workspace.sparse):
+        scene = with_poses_of(scene, read_model(workspace.sparse))
+    return scene
+
+
 def _within_region(scene: Scene, options: ReconstructionOptions) -> Scene:
     """The scene with its bounds cut down to the region of interest, where there is one."""
     region = options.fusion.region
@@ -167,6 +178,8 @@ def _sparse(workspace: Workspace, options: ReconstructionOptions, progress: Prog
     from anyview.reconstruction.sparse import sparse
 
     scene = _scene(workspace)
+    if not options.sparse.refine_poses:  # poses want every point that there is
+        scene = _within_region(scene, options)
     key = (options.sparse, options.seed)
     result = timed(
         workspace, "sparse", key, progress, lambda p: sparse(workspace, scene, options.sparse, options.seed, p)
@@ -177,7 +190,7 @@ def _sparse(workspace: Workspace, options: ReconstructionOptions, progress: Prog
 def _dense(workspace: Workspace, options: ReconstructionOptions, progress: Progress) -> None:
     from anyview.reconstruction.dense import dense
 
-    scene = _scene(workspace)
+    scene = _posed(workspace, options)
     key = (options.dense, options.seed)
     scene = _within_region(scene, options)
     result = timed(workspace, "dense", key, progress, lambda p: dense(workspace, scene, options.dense, options.seed, p))
@@ -191,7 +204,7 @@ def _dense(workspace: Workspace, options: ReconstructionOptions, progress: Progr
 def _fuse(workspace: Workspace, options: ReconstructionOptions, progress: Progress) -> None:
     from anyview.reconstruction.fusion import fuse
 
-    scene = _scene(workspace)
+    scene = _posed(workspace, options)
     _require(workspace.dense / "stereo" / "depth_maps", f"anyview dense {workspace.root}")
     limits = (options.dense.depth_min, options.dense.depth_max)
     key = (options.fusion, limits)
@@ -210,7 +223,7 @@ def _mesh(workspace: Workspace, options: ReconstructionOptions, progress: Progre
         if options.mesh.texture:
             from anyview.reconstruction.texturing import texture
 
-            facts |= _facts(texture(workspace, _scene(workspace), options.mesh, progress))
+            facts |= _facts(texture(workspace, _posed(workspace, options), options.mesh, progress))
         return facts
 
     update_summary(workspace, mesh=timed(workspace, "mesh", options.mesh, progress, work))

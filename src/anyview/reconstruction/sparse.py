@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from anyview.cameras.poses import quaternion_from_rotation
-from anyview.errors import OptionError, SceneError
+from anyview.errors import SceneError
 from anyview.formats.colmap import ColmapCamera, ColmapImage, ColmapModel, ColmapPoints, write_model
 from anyview.progress import SILENT, Progress
 from anyview.reconstruction.options import SparseOptions
@@ -67,11 +67,10 @@ def sparse(
         seed: no step is random; it is part of the key as in the other stages.
 
     Raises:
-        OptionError: an option out of its range.
         SceneError: a distorted camera, a single view, or views that share nothing.
         WorkspaceError: the folder is not writable, or the disk is full.
     """
-    _check(scene, options)
+    _check(scene)
     scene = replace(scene, views=tuple(sorted(scene.views, key=lambda view: view.name)))
     views = scene.views
     inputs = [(v.name, asdict(v.camera), v.world_from_cam, v.pixels.fingerprint()) for v in views]
@@ -149,12 +148,7 @@ def build_model(views: Sequence[View], features: Sequence[Features], tracks: Tra
     return ColmapModel(cameras, images, points)
 
 
-def _check(scene: Scene, options: SparseOptions) -> None:
-    for name in ("max_features", "partners", "epipolar_band", "peak_threshold", "max_reprojection_error"):
-        if not getattr(options, name) > 0:
-            raise OptionError("option must be positive", where=f"sparse.{name}", actual=getattr(options, name))
-    if not 0 < options.ratio <= 1:
-        raise OptionError("option out of range", where="sparse.ratio", expected="in (0, 1]", actual=options.ratio)
+def _check(scene: Scene) -> None:
     if len(scene) < 2:
         raise SceneError("a single view has no depth", where=scene.root or "the scene", expected="2 or more views")
     for view in scene:

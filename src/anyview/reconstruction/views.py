@@ -23,6 +23,7 @@ from anyview.typing import Points
 
 _ANGLE_BEST, _ANGLE_BELOW, _ANGLE_ABOVE = 10.0, 5.0, 14.0  # degrees: the best viewing angle and how fast it fades
 _ENOUGH_POINTS = 30  # of the sparse model in a view's image, to trust them with its depth range
+_FRUSTUM_POINTS = 2000  # about so many tell what two frusta share, however many there are
 _RAYS = 5  # samples along each side of an image where no sparse point is known
 
 
@@ -56,7 +57,7 @@ def plan_views(
         depth_min, depth_max: the user's range, scene units; 0 finds it from the scene.
 
     Raises:
-        SceneError: fewer than two views, or no two views that share anything.
+        SceneError: fewer than two views, or no two views that share anything in the range.
     """
     if len(scene) < 2:
         raise SceneError(
@@ -64,6 +65,9 @@ def plan_views(
             where=scene.root or "the scene", actual=len(scene), hint="add views of the same object",
         )  # fmt: skip
     points, tracks = _points_and_tracks(scene, model)
+    if scene.bounds is not None:  # what lies elsewhere says nothing of what is wanted
+        wanted = ((points >= scene.bounds[0]) & (points <= scene.bounds[1])).all(1)
+        points, tracks = points[wanted], tracks[:, wanted]
     ranges = [_depth_range(view, scene, points) for view in scene]
     near = [depth_min or r[0] for r in ranges]
     far = [depth_max or r[1] for r in ranges]
@@ -73,20 +77,21 @@ def plan_views(
         visible = np.stack([project(view.camera, view.cam_from_world, samples)[2] for view in scene])
     scores = _pair_scores(scene, samples, visible)
     if len(points) >= _ENOUGH_POINTS:  # tracks are thin: what frusta share ranks the rest
-        inside = np.stack([project(view.camera, view.cam_from_world, samples)[2] for view in scene])
-        scores = scores + 0.02 * _pair_scores(scene, samples, inside)
+        every = max(1, len(points) // _FRUSTUM_POINTS)
+        inside = np.stack([project(view.camera, view.cam_from_world, points[::every])[2] for view in scene])
+        scores = scores + 0.02 * every * _pair_scores(scene, points[::every], inside)
 
     plans = []
     for i, view in enumerate(scene):
         order = [int(j) for j in np.argsort(-scores[i], kind="stable") if j != i and scores[i, j] > 0][:most]
-        if not order:
+        if not order or near[i] >= far[i]:
             continue
         baselines = [np.linalg.norm(scene.views[j].center - view.center) for j in order]
         step = 1.0 / (view.camera.fx * max(float(np.median(baselines)), 1e-12))
         plans.append(ViewPlan(view.name, tuple(scene.views[j].name for j in order), near[i], far[i], step))
     if not plans:
         raise SceneError(
-            "no two views share anything", where=scene.root or "the scene",
+            "no two views share anything in the range of depths", where=scene.root or "the scene",
             hint="check the poses' axes, or give --dense.depth-min and --dense.depth-max",
         )  # fmt: skip
     return plans
@@ -111,8 +116,9 @@ def _depth_range(view: View, scene: Scene, points: Points) -> tuple[float, float
         _, z, inside = project(view.camera, view.cam_from_world, points)
         if inside.sum() >= _ENOUGH_POINTS:
             low, high = np.percentile(z[inside], [0.5, 99.5])
-            near, far = float(max(low - 0.25 * (high - low), 0.6 * low)), float(high + 0.4 * (high - low))
-            if box is not None and max(near, box[0]) < min(far, box[1]):  # no further than anybody wants to know
+            extent = max(high - low, 0.05 * high)
+            near, far = float(max(low - 0.25 * extent, 0.6 * low)), float(high + 0.4 * extent)
+            if box is not None:  # no further than anybody wants to know
                 near, far = max(near, box[0]), min(far, box[1])
             return near, far
     if box is not None:

@@ -45,3 +45,11 @@ def test_noise_falls_and_edges_stay() -> None:
     assert after < 0.3 * before, after / before
     assert np.std(slope_x[kept]) < 0.3 * np.std(planes[1][kept])
     assert np.abs(rho - truth)[kept].max() < STEP  # nothing of the far side in the near one: they are 25 steps apart
+
+
+def test_neighbours_further_away_than_the_image_is_wide() -> None:
+    planes, cost = noisy_planes(0)
+    narrow = np.ascontiguousarray(planes[:, :, :6]), np.ascontiguousarray(cost[:, :6])
+    far, whole = (np.stack(smooth_planes(*narrow[0], narrow[1], f4(STEP), radius)) for radius in (64, 32))
+    assert np.array_equal(far, whole)
+    assert np.isfinite(far).all()

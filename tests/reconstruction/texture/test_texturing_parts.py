@@ -7,7 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
+from anyview.errors import OptionError
 from anyview.reconstruction.texture import kernels as kernels
+from anyview.reconstruction.texture.atlas import Patches, pack
 from anyview.reconstruction.texture.candidates import continued, without_outliers
 from anyview.reconstruction.texture.levelling import relax, relax_plainly
 from anyview.reconstruction.texture.views import energy, minimise
@@ -143,3 +145,14 @@ def test_colours_go_on_past_the_mask() -> None:
     out = continued(image, there)
     assert (out[:, :3] == [1, 0, 0]).all()
     assert (out[:, 4:] == [0, 1, 0]).all()
+
+
+def test_a_texture_with_no_room_for_its_patches_is_refused() -> None:
+    count = 400  # triangles apart from each other, each seen by a view of its own
+    corners = np.arange(3 * count, dtype=np.int32).reshape(-1, 3)
+    own = np.arange(count, dtype=np.int32)
+    patches = Patches(own, own, corners, corners.ravel(), np.repeat(own, 3))
+    flat = np.tile([[0.0, 0], [20, 0], [0, 20]], (count, 1))
+    assert max(pack(patches, flat, 1024).height, pack(patches, flat, 1024).width) <= 1024
+    with pytest.raises(OptionError, match=r"texture_size: expected room for 400 patches .* found 64"):
+        pack(patches, flat, 64)

@@ -87,9 +87,9 @@ def meet(row, column, ref, src, src_from_ref, limits):
         limits: `Limits`.
 
     Returns:
-        1 where it agrees, 0 where it does not see the point, -1 where it contradicts; where the point falls in its
-        image (u, v, pixels); its depth there; and its surface's depth on the reference ray with its normal (x, y, z),
-        reference frame.
+        1 where it agrees, 0 where it does not see the point or differs in normal or position, -1 where it contradicts;
+        where the point falls in its image (u, v, pixels); its depth there; and its surface's depth on the reference ray
+        with its normal (x, y, z), reference frame.
     """
     r = src_from_ref
     t = (r[0, 3], r[1, 3], r[2, 3])

@@ -32,9 +32,10 @@ class Fused(NamedTuple):
 def combine(pixels, ref, world_from_ref, bounds, limits, estimates):
     """One point per pixel on which enough views agree, and agree well.
 
-    A pixel is kept where at least `min_views` agree, its own included, fewer neighbours contradict than agree, and the
-    consensus is high enough: the mean, over the agreeing views, of their surfaces' `confirmation` of the point, with
-    distances measured across the surface and angles against the mean normal.
+    A pixel is kept where at least `min_views` agree, its own included, to within `SPREAD` of their weighted median,
+    fewer neighbours contradict than agree, and the consensus is high enough: the mean, over the agreeing views, of
+    their surfaces' `confirmation` of the point, with distances measured across the surface and angles against the mean
+    normal.
 
     Args:
         pixels: (N,) int32, row-major.
@@ -69,11 +70,14 @@ def combine(pixels, ref, world_from_ref, bounds, limits, estimates):
             continue
         middle = _weighted_median(depths[:agree], weights[:agree])
         reach = SPREAD * middle / fx
-        total, depth = 0.0, 0.0
+        total, depth, close = 0.0, 0.0, 0
         for k in range(agree):
             if abs(depths[k] - middle) <= reach:
                 total += weights[k]
                 depth += weights[k] * depths[k]
+                close += 1
+        if close < limits.min_views or abs(ref.depth[row, column] - middle) > reach:
+            continue
         depth /= total
         if depth < limits.nearest or depth > limits.farthest:
             continue
@@ -81,7 +85,7 @@ def combine(pixels, ref, world_from_ref, bounds, limits, estimates):
             normal[c] = ref.normal[row, column, c] / NORMAL_SCALE
         for j in range(neighbours):
             if estimates.weight[j, i] > 0:
-                member[j, i] = abs(estimates.depth[j, i] - depth) <= reach
+                member[j, i] = abs(estimates.depth[j, i] - middle) <= reach
                 for c in range(3):
                     normal[c] += estimates.normal[j, i, c]
         length = np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2)

@@ -28,6 +28,9 @@ BYTES_HELD = 15
 BYTES_LOADING = 48
 """Per pixel, for the moment in which a view is read."""
 
+BYTES_REDUCING = 20
+"""Per pixel of a photograph that is larger than the maps, for the same moment."""
+
 
 def load_maps(workspace: Workspace, view: View) -> Maps:
     """Read a view's depth, normals, cost and colours; pixels outside the mask lose their depth.
@@ -135,6 +138,12 @@ def map_pixels(workspace: Workspace, view: View) -> int:
         return int(width) * int(height)
     except (OSError, ValueError):
         return int(read_array(path).size)  # says what is wrong
+
+
+def loading_bytes(workspace: Workspace, view: View) -> int:
+    """What reading a view takes for a moment, beside what is held afterwards."""
+    pixels, photograph = map_pixels(workspace, view), view.camera.width * view.camera.height
+    return BYTES_LOADING * pixels + (BYTES_REDUCING * photograph if photograph > pixels else 0)
 
 
 def _size(maps: Maps) -> int:

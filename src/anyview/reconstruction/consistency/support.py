@@ -15,6 +15,7 @@ from anyview.jit import njit
 from anyview.reconstruction.consistency.agreement import KERNEL, NORMAL_SCALE, Limits, Surface, confirmation, meet
 from anyview.typing import Pose
 
+# Tighter than fusion's: here a plane is kept or replaced, there it is only one vote among several.
 _LIMITS = Limits(
     reprojection=1.0, depth=0.01, cosine=0.5, min_views=2, consensus=0.0, nearest=0.0, farthest=float("inf")
 )

@@ -99,7 +99,7 @@ def normal_equations(window, half, inside, ex, ey, middle, total):
         n22 += dd * dy * dy
     zero = f4(0)
     nothing = (zero, zero, zero, zero, zero, zero, zero, zero, zero)
-    if not inside or sw < f4(0.5) * total:
+    if not inside or sw <= f4(0.5) * total:
         return nothing, f4(BAD)
     norm = f4(1) / sw
     mean_r, mean_s = sr * norm, ss * norm

@@ -70,7 +70,7 @@ def admissible(ref, x, y, rho, gx, gy):
 
 @njit(**PART)
 def random_plane(ref, x, y, key):
-    """A plane with uniform inverse depth and a normal within about 60 degrees of the viewing ray."""
+    """A plane with uniform inverse depth and a normal within about 50 degrees of the viewing ray."""
     rho = ref.rho_min + (ref.rho_max - ref.rho_min) * uniform(key, 1)
     gx, gy = random_slope(ref, x, y, rho, key)
     return rho, gx, gy
@@ -78,7 +78,7 @@ def random_plane(ref, x, y, key):
 
 @njit(**PART)
 def random_slope(ref, x, y, rho, key):
-    """Slope of a plane whose normal deviates from the viewing ray by a uniform vector in a disc of radius tan 60."""
+    """Slope of a plane whose normal leaves the viewing ray by a uniform vector of at most 1.2 (tan 50 degrees)."""
     angle = f4(6.2831853) * uniform(key, 2)
     radius = f4(1.2) * sqrt(uniform(key, 3))
     rx, ry = (f4(x) + f4(0.5) - ref.center_x) / ref.focal_x, (f4(y) + f4(0.5) - ref.center_y) / ref.focal_y

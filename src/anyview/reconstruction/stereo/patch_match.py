@@ -1,7 +1,7 @@
 """PatchMatch stereo of one view: sets up what the kernels read, and runs a pass over the scales.
 
 A pass takes the planes of the pass before it (or none), works at one scale for some iterations, and gives planes back.
-The schedule of passes and what lies on disk between them is `dense.py`'s.
+The schedule of passes and what lies on disk between them is `dense_tasks.py`'s.
 """
 
 from __future__ import annotations

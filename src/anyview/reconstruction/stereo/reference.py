@@ -115,7 +115,7 @@ def matching_cost(
         return BAD
     s, seen = found[0], np.isfinite(found[0])
     w = weight * seen
-    if w.sum() < 0.5 * weight.sum():
+    if w.sum() <= 0.5 * weight.sum():
         return BAD
     r, s, share = r[seen], s[seen], w.sum() / weight.sum()
     w = w[seen] / w.sum()

@@ -38,8 +38,10 @@ def smooth_planes(rho, gx, gy, cost, rho_step, radius):
         total[:], mean[:], mean_gx[:], mean_gy[:] = f4(0), f4(0), f4(0), f4(0)
         for yy in range(max(y - radius, 0), min(y + radius + 1, height)):
             for shift in range(-radius, radius + 1):
-                own = slice(max(begin, -shift), min(end, width - shift))
-                far = slice(own.start + shift, own.stop + shift)
+                first, last = max(begin, -shift), min(end, width - shift)
+                if first >= last:
+                    continue
+                own, far = slice(first, last), slice(first + shift, last + shift)
                 _add_row(
                     rho[y, own], gx[y, own], gy[y, own],
                     rho[yy, far], gx[yy, far], gy[yy, far], weight[yy, far],

@@ -235,7 +235,7 @@ def _correlate(window, half, middle, total):
         ss += ws
         sss += ws * s
         srs += wr * s
-    if sw < f4(0.5) * total:
+    if sw <= f4(0.5) * total:  # also where no tap has any weight
         return f4(BAD)
     norm = f4(1) / sw
     mean_r, mean_s = sr * norm, ss * norm

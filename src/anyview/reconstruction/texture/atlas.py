@@ -15,12 +15,14 @@ from jaxtyping import Bool, Float64, Int32
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from anyview.errors import OptionError
 from anyview.scene.scene import View
 
 PADDING = 4
 """Texels between patches at least: two levels of a mip map stay clean."""
 
 _COARSE = 3.0  # texels of what no view sees are so many times larger: its colours come from the cloud and are smooth
+_SMALLEST = 1 / 64  # of the photographs' scale: below that, a patch is a spot
 _SHRINK = 0.98  # of the scale, beyond what the area asks for, when a packing came out too large
 
 
@@ -140,6 +142,9 @@ def pack(patches: Patches, flat: Float64[np.ndarray, "C 2"], largest: int) -> La
         patches: of the mesh.
         flat: where each corner lies in its patch, pixels.
         largest: the texture's sides are no longer, texels; the scale falls where need be.
+
+    Raises:
+        OptionError: they do not fit at any scale worth having.
     """
     low = np.full((len(patches.view), 2), np.inf)
     np.minimum.at(low, patches.patch, flat)
@@ -149,6 +154,12 @@ def pack(patches: Patches, flat: Float64[np.ndarray, "C 2"], largest: int) -> La
         corner, width, height = _place(patches, local * scale)
         if max(width, height) <= largest:
             break
+        if scale < _SMALLEST:
+            raise OptionError(
+                "the texture is too small for the mesh's patches", where="mesh.texture_size",
+                expected=f"room for {len(patches.view)} patches with {PADDING} texels around each", actual=largest,
+                hint="raise it, or lower --mesh.texture-faces",
+            )  # fmt: skip
         # the padding does not shrink with the patches, so the first guess may not be enough
         scale *= _SHRINK * largest / max(width, height)
     if scale == 1:  # pixels' centres onto texels'; this takes half a texel of the padding at most
