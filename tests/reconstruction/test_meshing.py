@@ -11,7 +11,7 @@ import trimesh
 
 from anyview.errors import FormatError, OptionError
 from anyview.formats.ply import read_ply, write_ply
-from anyview.reconstruction.meshing import cell_size, mesh, point_spacing
+from anyview.reconstruction.meshing import cell_size, mesh, point_spacing, small_gaps
 from anyview.reconstruction.options import MeshOptions
 from anyview.workspace import Workspace
 
@@ -187,3 +187,34 @@ def test_a_cloud_without_normals(tmp_path: Path) -> None:
 def test_too_few_points(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="too few points"):
         mesh(cloud(tmp_path, sphere(50), sphere(50)), MeshOptions())
+
+
+def test_small_gaps_are_those_with_surface_all_around() -> None:
+    """A plate of 20 x 20 squares of two triangles, area 1 each: holes in its middle, at its edge, and a large one."""
+    side = 20
+    y, x = np.mgrid[: side + 1, : side + 1]
+    vertices = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], 1).astype(np.float64)
+    corner = (y[:-1, :-1] * (side + 1) + x[:-1, :-1]).ravel()
+    quads = np.stack([corner, corner + 1, corner + side + 2, corner + side + 1], 1)
+    faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    square = np.tile(np.arange(side * side), 2)
+    row, column = square // side, square % side
+    middle = (abs(row - 5) <= 1) & (abs(column - 5) <= 1)  # 3 x 3
+    edge = (row == 10) & (column <= 2)
+    large = (row >= 13) & (row <= 17) & (column >= 10) & (column <= 14)  # 5 x 5
+    found = small_gaps(vertices, faces, middle | edge | large, 9.5)
+    assert np.array_equal(found, middle)
+    assert np.array_equal(small_gaps(vertices, faces, middle | edge | large, 25.5), middle | large)
+    assert not small_gaps(vertices, faces, np.zeros(len(faces), bool), 9.5).any()
+
+
+def test_a_hole_in_the_cloud_is_closed_and_the_rim_of_an_open_one_is_not(tmp_path: Path) -> None:
+    points = sphere(20000)
+    spacing = point_spacing(points)
+    holed = points[np.linalg.norm(points - [0, 0, 1], axis=1) > 6 * spacing]
+    for gaps, closed in ((0.0, False), (16.0, True)):
+        workspace = cloud(tmp_path / str(gaps), holed, holed)
+        mesh(workspace, MeshOptions(gaps=gaps, trim=2.0))
+        found = trimesh.load(workspace.mesh)
+        assert found.is_watertight == closed
+        assert (np.linalg.norm(found.vertices - [0, 0, 1], axis=1).min() < 3 * spacing) == closed

@@ -28,7 +28,7 @@ from anyview.reconstruction.surface.vertex_normals import vertex_normals
 from anyview.reconstruction.texture.glb import Y_UP
 from anyview.workspace import Workspace, atomic_write, digest_file
 
-_VERSION = 5  # part of the key: raise it when the same cloud gives another mesh
+_VERSION = 6  # part of the key: raise it when the same cloud gives another mesh
 _FEWEST_POINTS = 100
 _CELL = 2 * np.sqrt(2)  # spacings: most cells then have a point, and each triangle still spans several
 _MOST_CELLS = 1 << 19  # along an axis: the grid's numbers have twenty bits
@@ -64,7 +64,7 @@ def mesh(
     Raises:
         FormatError: the cloud is missing, damaged or too small.
     """
-    shape = (options.depth, options.trim, options.simplify, options.min_confidence)
+    shape = (options.depth, options.trim, options.gaps, options.simplify, options.min_confidence)
     box = None if bounds is None else bounds.tolist()
     task = workspace.task("mesh", (_VERSION, shape, box, digest_file(workspace.fused)))
     record = task.record()
@@ -91,6 +91,7 @@ def mesh(
             keep = np.ones(len(faces), bool)
             if options.trim:
                 keep = (distance[faces, 0] <= options.trim * spacing).all(1)
+                keep |= small_gaps(vertices, faces, ~keep, (options.gaps * spacing) ** 2)
             if bounds is not None:
                 inside = ((vertices >= bounds[0]) & (vertices <= bounds[1])).all(1)
                 keep &= inside[faces].all(1)
@@ -157,6 +158,26 @@ def cell_size(points: Float64[np.ndarray, "N 3"], spacing: float, depth: int = 0
     """
     extent = float(np.ptp(points, axis=0).max())
     return max(1.1 * extent / 2**depth if depth else _CELL * spacing, extent / _MOST_CELLS)
+
+
+def small_gaps(
+    vertices: Float64[np.ndarray, "M 3"], faces: Int[np.ndarray, "F 3"], cut: Bool[np.ndarray, " F"], area: float
+) -> Bool[np.ndarray, " F"]:
+    """Which of the faces to be cut lie in a connected piece of at most this area, with faces that stay all around."""
+    corner = vertices[faces]
+    sizes = 0.5 * np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
+    edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), 1).astype(np.int64)
+    _, edge, times = np.unique(edges[:, 0] * len(vertices) + edges[:, 1], return_inverse=True, return_counts=True)
+    edge, border = edge.reshape(-1, 3), (times == 1)[edge].reshape(-1, 3).any(1)
+    inside = np.flatnonzero(cut)
+    links = np.repeat(np.arange(len(inside)), 3), edge[inside].ravel()  # from faces to their edges
+    incidence = coo_array((np.ones(3 * len(inside), np.uint8), links), (len(inside), len(times))).tocsr()
+    count, label = connected_components(incidence @ incidence.T, False)
+    total = np.bincount(label, sizes[inside], minlength=count)
+    closed = np.bincount(label, border[inside], minlength=count) == 0
+    gaps = np.zeros(len(faces), bool)
+    gaps[inside] = (closed & (total <= area))[label]
+    return gaps
 
 
 def large_components(

@@ -175,6 +175,8 @@ class MeshOptions:
     """Along the cloud's longest side lie about 2^depth cells; 0 chooses cells of almost three point spacings."""
     trim: float = 4.0
     """Surface further than this many point spacings from the cloud is cut away."""
+    gaps: float = 16.0
+    """Holes that trimming would leave are closed where they are at most about so many point spacings across."""
     simplify: float = 0.0
     """Share of faces to keep, 0 to 1; 0 keeps all."""
     min_confidence: float = 0.05
@@ -188,7 +190,7 @@ class MeshOptions:
 
     def __post_init__(self) -> None:
         """Raise an OptionError where a value cannot work, before any work is done."""
-        _within("mesh", self, depth=(0, 14), trim=(0, _ANY), simplify=(0, 1), min_confidence=(0, 1))
+        _within("mesh", self, depth=(0, 14), trim=(0, _ANY), gaps=(0, _ANY), simplify=(0, 1), min_confidence=(0, 1))
         _within("mesh", self, texture_faces=(100, _ANY), texture_size=(64, 16384))
 
 
