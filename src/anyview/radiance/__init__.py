@@ -1,0 +1,18 @@
+"""Radiance fields: posed images in; any view, its depth, videos and a mesh out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anyview.radiance.fields.mip import MipNeRF
+
+__all__ = ["MipNeRF"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "MipNeRF":  # torch is loaded by those who need it
+        from anyview.radiance.fields.mip import MipNeRF
+
+        return MipNeRF
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Networks that give density and colour in space."""

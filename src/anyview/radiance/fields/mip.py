@@ -1,0 +1,179 @@
+"""mip-NeRF (Barron et al. 2021, arXiv 2103.13415), to the letter: one network, asked twice along every ray.
+
+Letters: B rays, S intervals per ray, F = S + 1 fence posts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from anyview.radiance.cones import interval_gaussians
+from anyview.radiance.encoding import integrated_encoding, positional_encoding
+from anyview.radiance.rays import Rays
+from anyview.radiance.rendering import Rendered, composite
+from anyview.radiance.sampling import PADDING, blurred, even_posts, resample
+
+
+@dataclass(frozen=True)
+class MipOptions:
+    """The paper's values."""
+
+    intervals: int = 128
+    """Intervals per ray, at each of the two levels."""
+    degrees: int = 16
+    """Degrees of the positional encoding of places, from 0 up."""
+    view_degrees: int = 4
+    """Degrees of the encoding of directions."""
+    depth: int = 8
+    """Layers of the trunk."""
+    width: int = 256
+    """Features of each."""
+    skip: int = 4
+    """The encoding joins the output of every layer whose index is a multiple of this, but for the first and last."""
+    head_width: int = 128
+    """Features of the layer between trunk and colour."""
+    density_bias: float = -1.0
+    """Added before the softplus that gives density."""
+    rgb_padding: float = 0.001
+    """Colours reach this far beyond [0, 1], so that the sigmoid need not saturate."""
+    resample_padding: float = PADDING
+    """Weight that every coarse interval is given at least."""
+    density_noise: float = 0.0
+    """Deviation of noise on raw density while rays are drawn at random."""
+    ray_shape: Literal["cone", "cylinder"] = "cone"
+    """Rays of growing or of constant radius."""
+    disable_integration: bool = False
+    """Encode the Gaussians' means alone, as NeRF does."""
+    background: float | None = 1.0
+    """Grey level behind everything, 1 is white; None leaves black."""
+
+
+class MipMLP(nn.Module):
+    """Encoded place and direction to raw density and raw colour."""
+
+    def __init__(self, options: MipOptions) -> None:
+        super().__init__()
+        self.skip = options.skip
+        encoded, directions = 6 * options.degrees, 3 + 6 * options.view_degrees
+        inputs = [encoded] + [options.width + (encoded if self._joins(i) else 0) for i in range(options.depth - 1)]
+        self.trunk = nn.ModuleList(nn.Linear(n, options.width) for n in inputs)
+        last = options.width + (encoded if self._joins(options.depth - 1) else 0)
+        self.density = nn.Linear(last, 1)
+        self.bottleneck = nn.Linear(last, options.width)
+        self.head = nn.Linear(options.width + directions, options.head_width)
+        self.color = nn.Linear(options.head_width, 3)
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def _joins(self, layer: int) -> bool:
+        """Whether the encoding joins this layer's output."""
+        return layer > 0 and layer % self.skip == 0
+
+    def forward(
+        self, places: Float[Tensor, "B S E"], directions: Float[Tensor, "B V"]
+    ) -> tuple[Float[Tensor, "B S"], Float[Tensor, "B S 3"]]:
+        """Raw density and raw colour.
+
+        Args:
+            places: encoded Gaussians.
+            directions: encoded unit directions, one per ray.
+        """
+        x = places
+        for i, layer in enumerate(self.trunk):
+            x = torch.relu(layer(x))
+            if self._joins(i):
+                x = torch.cat([x, places], -1)
+        density = self.density(x)[..., 0]
+        seen = directions[:, None].expand(*x.shape[:-1], directions.shape[-1])
+        hidden = torch.relu(self.head(torch.cat([self.bottleneck(x), seen], -1)))
+        return density, self.color(hidden)
+
+
+class MipNeRF(nn.Module):
+    """`MipNeRF()` is the paper's model: 612,740 parameters.
+
+    Calling it renders rays at both levels, coarse and fine, through the same network.
+    """
+
+    def __init__(self, options: MipOptions | None = None) -> None:
+        super().__init__()
+        self.options = MipOptions() if options is None else options
+        self.mlp = MipMLP(self.options)
+
+    def forward(self, rays: Rays, generator: torch.Generator | None = None) -> tuple[Rendered, Rendered]:
+        """What the rays see, coarse and fine.
+
+        Args:
+            rays: in the world.
+            generator: of the random places along the rays, as in training; None spreads them evenly.
+        """
+        o = self.options
+        directions = positional_encoding(rays.viewdirs, 0, o.view_degrees)
+        t = even_posts(rays.near, rays.far, o.intervals, generator)
+        coarse = self.render(rays, t, directions, generator)
+        t = resample(t, blurred(coarse.weights.detach(), o.resample_padding), o.intervals + 1, generator)
+        return coarse, self.render(rays, t, directions, generator)
+
+    def render(
+        self,
+        rays: Rays,
+        t: Float[Tensor, "B F"],
+        directions: Float[Tensor, "B V"],
+        generator: torch.Generator | None = None,
+    ) -> Rendered:
+        """One level.
+
+        Args:
+            rays: in the world.
+            t: fence posts.
+            directions: encoded unit directions.
+            generator: of the noise on density.
+        """
+        o = self.options
+        gaussians = interval_gaussians(t, rays.origins, rays.directions, rays.radii, o.ray_shape)
+        variance = torch.zeros_like(gaussians.variance) if o.disable_integration else gaussians.variance
+        density, rgb = self.mlp(integrated_encoding(gaussians.mean, variance, 0, o.degrees), directions)
+        density, rgb = density.float(), rgb.float()
+        if generator is not None and o.density_noise > 0:
+            noise = torch.randn(density.shape, generator=generator, device=density.device)
+            density = density + o.density_noise * noise
+        density = softplus(density + o.density_bias)
+        rgb = torch.sigmoid(rgb) * (1 + 2 * o.rgb_padding) - o.rgb_padding
+        return composite(rgb, density, t, rays.directions, o.background)
+
+
+def mip_loss(
+    rendered: tuple[Rendered, Rendered], rgb: Float[Tensor, "B 3"], lossmult: Float[Tensor, "B 1"], coarse: float = 0.1
+) -> Float[Tensor, ""]:
+    """Squared error, weighted per pixel: `coarse` of the coarse level's plus the fine one's (section 3.3).
+
+    Args:
+        rendered: both levels.
+        rgb: true colours.
+        lossmult: weights of the pixels.
+        coarse: weight of the coarse level.
+    """
+    low, fine = ((lossmult * (level.rgb - rgb) ** 2).sum() / (3 * lossmult.sum()) for level in rendered)
+    return coarse * low + fine
+
+
+def learning_rate(
+    step: int, first: float = 5e-4, last: float = 5e-6, steps: int = 1_000_000, delay: int = 2500, start: float = 0.01
+) -> float:
+    """Falls log-linearly from `first` to `last`; over the first `delay` steps it rises from `start` times that.
+
+    Source: the paper's section 4 and Google's release.
+    """
+    from math import exp, log, pi, sin
+
+    rise = start + (1 - start) * sin(0.5 * pi * min(max(step / delay, 0), 1)) if delay > 0 else 1.0
+    share = min(max(step / steps, 0), 1)
+    return rise * exp((1 - share) * log(first) + share * log(last))
