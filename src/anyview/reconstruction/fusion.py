@@ -32,7 +32,7 @@ from anyview.reconstruction.options import FusionOptions, within_region
 from anyview.scene.scene import Scene, View
 from anyview.workspace import Workspace, atomic_write, digest_file
 
-_VERSION = 3  # part of the key: raise it when the same options give another cloud
+_VERSION = 4  # part of the key: raise it when the same options give another cloud
 _EVIDENCE = {"views": "u1", "cost": "f4", "angle": "f4", "confidence": "f4"}  # properties of `fused.ply`, `Evidence`
 _PIECE = 1 << 14  # reference pixels worked on at a time by one thread
 _BYTES_WORK = 48  # per reference pixel and neighbour: estimates, and results that wait for their turn
@@ -201,7 +201,7 @@ def _fuse(
                     keep = fused.kept
                     extra = {name: column[keep] for name, column in evidence._asdict().items()}
                     points.append(fused.xyz[keep], fused.normal[keep], fused.rgb[keep], extra)
-                    who = np.vstack([np.ones((1, keep.sum()), bool), fused.member[:, keep]]).T
+                    who = fused.member[:, keep].T
                     seen.append(who.sum(1), np.broadcast_to(rank[turn], who.shape)[who])
                 cache.finish(index)
                 advance()

@@ -120,7 +120,7 @@ class FusionOptions:
     """Views, the point's own included, that must agree on a point."""
     max_reprojection_error: float = 2.0
     """Largest forward-backward distance of agreeing pixels, pixels."""
-    max_depth_error: float = 0.02
+    max_depth_error: float = 0.03
     """Largest relative difference of depth; a map that lies further behind the point contradicts it."""
     max_normal_error: float = 40.0
     """Largest angle between normals, degrees."""

@@ -25,7 +25,7 @@ class Fused(NamedTuple):
     xyz: np.ndarray  # (N, 3) float32, world
     normal: np.ndarray  # (N, 3) float32, world
     rgb: np.ndarray  # (N, 3) uint8
-    member: np.ndarray  # (J, N) bool: the neighbours that the point was made from
+    member: np.ndarray  # (J + 1, N) bool: the reference first, then the neighbours, that the point was made from
 
 
 @njit(**KERNEL)
@@ -51,7 +51,7 @@ def combine(pixels, ref, world_from_ref, bounds, limits, estimates):
     neighbours, count = estimates.weight.shape
     kept = np.zeros(count, np.bool_)
     xyz, normals = np.zeros((count, 3), np.float32), np.zeros((count, 3), np.float32)
-    rgb, member = np.zeros((count, 3), np.uint8), np.zeros((neighbours, count), np.bool_)
+    rgb, member = np.zeros((count, 3), np.uint8), np.zeros((neighbours + 1, count), np.bool_)
     depths, weights = np.empty(neighbours + 1), np.empty(neighbours + 1)
     colors, normal = np.empty(neighbours + 1, np.uint8), np.empty(3)
     fx, fy, cx, cy = ref.camera
@@ -76,16 +76,17 @@ def combine(pixels, ref, world_from_ref, bounds, limits, estimates):
                 total += weights[k]
                 depth += weights[k] * depths[k]
                 close += 1
-        if close < limits.min_views or abs(ref.depth[row, column] - middle) > reach:
+        if close < limits.min_views:
             continue
         depth /= total
         if depth < limits.nearest or depth > limits.farthest:
             continue
+        member[0, i] = abs(ref.depth[row, column] - middle) <= reach
         for c in range(3):
             normal[c] = ref.normal[row, column, c] / NORMAL_SCALE
         for j in range(neighbours):
             if estimates.weight[j, i] > 0:
-                member[j, i] = abs(estimates.depth[j, i] - middle) <= reach
+                member[j + 1, i] = abs(estimates.depth[j, i] - middle) <= reach
                 for c in range(3):
                     normal[c] += estimates.normal[j, i, c]
         length = np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2)
@@ -117,10 +118,12 @@ def combine(pixels, ref, world_from_ref, bounds, limits, estimates):
         if not inside:
             continue
         for c in range(3):
-            seen = 1
-            colors[0] = ref.rgb[row, column, c]
+            seen = 0
+            if member[0, i]:
+                colors[0] = ref.rgb[row, column, c]
+                seen = 1
             for j in range(neighbours):
-                if member[j, i]:
+                if member[j + 1, i]:
                     colors[seen] = estimates.rgb[j, i, c]
                     seen += 1
             rgb[i, c] = _median_color(colors, seen)

@@ -65,21 +65,21 @@ def weigh(pixels, cost, centers, fused, estimates):
     Returns:
         `Evidence`.
     """
-    neighbours, count = fused.member.shape
+    places, count = fused.member.shape  # the reference itself comes first
     views, angles = np.zeros(count, np.uint8), np.zeros(count, np.float32)
     costs, confident = np.zeros(count, np.float32), np.zeros(count, np.float32)
-    rays, flat = np.empty((neighbours + 1, 3)), cost.reshape(-1)
+    rays, flat = np.empty((places, 3)), cost.reshape(-1)
     for i in range(count):
         if not fused.kept[i]:
             continue
         seen, total = 0, 0.0
-        for j in range(-1, neighbours):  # the reference itself comes first
-            if j >= 0 and not fused.member[j, i]:
+        for j in range(places):
+            if not fused.member[j, i]:
                 continue
-            total += flat[pixels[i]] if j < 0 else estimates.cost[j, i]
+            total += flat[pixels[i]] if j == 0 else estimates.cost[j - 1, i]
             length = 0.0
             for c in range(3):
-                rays[seen, c] = centers[j + 1, c] - fused.xyz[i, c]
+                rays[seen, c] = centers[j, c] - fused.xyz[i, c]
                 length += rays[seen, c] ** 2
             rays[seen] /= max(np.sqrt(length), 1e-30)
             seen += 1
