@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -84,11 +83,3 @@ def interval_gaussians(
     if shape not in kinds:
         raise ValueError(f"ray shape {shape!r}: expected one of {', '.join(kinds)}")
     return lift(origins, directions, kinds[shape](t[:, :-1], t[:, 1:], radii))
-
-
-def full_covariance(directions: Float[Tensor, "B 3"], moments: Moments) -> Float[Tensor, "B S 3 3"]:
-    """What `lift` takes the diagonal of: t_var d d^T + r_var (I - d d^T / |d|^2)."""
-    outer = directions[:, :, None] * directions[:, None, :]
-    length = (directions**2).sum(-1).clamp_min(1e-10)
-    across = torch.eye(3, dtype=directions.dtype, device=directions.device) - outer / length[:, None, None]
-    return moments.t_var[..., None, None] * outer[:, None] + moments.r_var[..., None, None] * across[:, None]

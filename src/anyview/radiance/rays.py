@@ -33,10 +33,6 @@ class Rays(NamedTuple):
     far: Float[Tensor, "B 1"]
     lossmult: Float[Tensor, "B 1"]  # weight of the pixel in the loss
 
-    def at(self, index: Tensor | slice) -> Rays:
-        """Some of them."""
-        return Rays(*(part[index] for part in self))
-
     @property
     def viewdirs(self) -> Float[Tensor, "B 3"]:
         """Unit directions."""

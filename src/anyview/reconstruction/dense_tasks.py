@@ -32,7 +32,7 @@ from anyview.scene.scene import Scene, View
 from anyview.typing import Pose
 from anyview.workspace import Task, Workspace, atomic_write, fingerprint
 
-_VERSION = 10  # part of every key: raise it when the same options give other maps
+_VERSION = 11  # part of every key: raise it when the same options give other maps
 
 
 def passes(options: DenseOptions, longest: int) -> list[Pass]:

@@ -6,6 +6,7 @@ Letters: B rays, S intervals per ray, F = S + 1 fence posts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import exp, log, pi, sin
 from typing import Literal
 
 import torch
@@ -172,8 +173,6 @@ def learning_rate(
 
     Source: the paper's section 4 and Google's release.
     """
-    from math import exp, log, pi, sin
-
     rise = start + (1 - start) * sin(0.5 * pi * min(max(step / delay, 0), 1)) if delay > 0 else 1.0
     share = min(max(step / steps, 0), 1)
     return rise * exp((1 - share) * log(first) + share * log(last))

@@ -35,7 +35,7 @@ _OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
 class Evidence(NamedTuple):
     """What a point's confidence rests on; rows of points that are not kept mean nothing."""
 
-    views: np.ndarray  # (N,) uint8, that agree, the point's own included; 255 stands for more
+    views: np.ndarray  # (N,) uint8, that lie close to the point; 255 stands for more
     cost: np.ndarray  # (N,) float32, mean of their matching costs, 0 best, 2 worst
     angle: np.ndarray  # (N,) float32, widest between two of their rays, degrees
     confidence: np.ndarray  # (N,) float32, 0 to 1
