@@ -70,6 +70,10 @@ class OptionError(AnyviewError):
     """An option has a value that cannot work."""
 
 
+class TrainingError(AnyviewError):
+    """Training cannot go on: its loss or weights are no longer finite."""
+
+
 class OutOfMemoryError(AnyviewError):
     """The memory that this process may use does not suffice."""
 

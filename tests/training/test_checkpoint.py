@@ -20,22 +20,7 @@ from torch import nn
 
 from anyview.errors import FormatError, WorkspaceError
 from anyview.training.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
-
-
-def same(a: Any, b: Any) -> bool:
-    """Type by type and bit by bit."""
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, torch.Tensor):
-        x, y = ([*t.clone(memory_format=torch.contiguous_format).untyped_storage()] for t in (a, b))
-        return a.dtype == b.dtype and a.shape == b.shape and x == y
-    if isinstance(a, dict):
-        return all(type(x) is type(y) for x, y in zip(a, b, strict=True)) and all(
-            x == y and same(a[x], b[x]) for x, y in zip(a, b, strict=True)
-        )
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    return bool(a == b) or (isinstance(a, float) and math.isnan(a) and math.isnan(b))
+from small_trainee import same
 
 
 def round_trip(path: Path, state: Any) -> Any:

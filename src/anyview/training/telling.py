@@ -1,0 +1,62 @@
+"""One line now and then about how a training goes: loss, speed, the last figures, the time left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic
+
+from torch import Tensor
+
+from anyview.progress import Progress
+
+EVERY = 10.0  # seconds
+
+
+class Teller:
+    """Tells a listener, every ten seconds at most.
+
+    Args:
+        progress: the listener.
+        steps: of the whole training.
+        step, share: where this part of it began.
+    """
+
+    def __init__(self, progress: Progress, steps: int, step: int, share: float) -> None:
+        self._progress, self._steps, self._share = progress, steps, share
+        self._began = self._told = monotonic()
+        self._step = step
+
+    def tell(
+        self, step: int, share: float, scalars: Mapping[str, Tensor | float], figures: Mapping[str, float]
+    ) -> None:
+        """Say how it goes if it is time to."""
+        now = monotonic()
+        if now - self._told < EVERY:
+            return
+        words = [f"step {step}/{self._steps}", f"loss {float(scalars['loss']):.4g}"]
+        rate = (step - self._step) / (now - self._told)
+        if "items" in scalars:
+            words.append(f"{_short(float(scalars['items']) * rate)} items/s")
+        else:
+            words.append(f"{_short(rate)} steps/s")
+        psnr = figures.get("psnr", scalars.get("psnr"))
+        words += [] if psnr is None else [f"psnr {float(psnr):.2f}"]
+        if share > self._share:
+            left = (now - self._began) * (1 - share) / (share - self._share)
+            words.append(f"about {_time(left)} left")
+        self._progress.note(", ".join(words))
+        self._told, self._step = now, step
+
+
+def _short(number: float) -> str:
+    """Three digits and a letter."""
+    for letter, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {letter}"
+    return f"{number:.3g}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
