@@ -170,6 +170,21 @@ def test_another_seed_is_another_run(tmp_path: Path, whole: Path) -> None:
     assert not torch.equal(*(state["critic"]["weight"] for state in states))
 
 
+def test_the_scale_of_losses_in_16_bits_is_resumed(tmp_path: Path) -> None:
+    seen: list[dict[str, Any]] = []
+
+    class Scaled(Small):
+        def setup(self, fabric: Any) -> None:
+            super().setup(fabric)
+            fabric.strategy.precision.state_dict = lambda: {"scale": 2.0 ** len(self.moments)}
+            fabric.strategy.precision.load_state_dict = seen.append
+
+    with pytest.raises(Killed):
+        run(tmp_path, Scaled(at(6, kill)))
+    run(tmp_path, Scaled())
+    assert seen == [{"scale": 32.0}]
+
+
 # the best
 
 

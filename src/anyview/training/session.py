@@ -63,6 +63,7 @@ class Session:
         for name, generator in default_generators(self.fabric.device).items():
             if name in state["torch"]:
                 generator.load_state_dict(state["torch"][name])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
 
     def save_is_due(self) -> bool:
         """Whether the last checkpoint is old."""
@@ -143,7 +144,8 @@ class Session:
     def _state(self) -> dict[str, Any]:
         parts = {name: part.state_dict() for name, part in self.trainee.state().items()}
         generators = {name: one.state_dict() for name, one in default_generators(self.fabric.device).items()}
-        return {"trainee": parts, "torch": generators}
+        scale = dict(self.fabric.strategy.precision.state_dict())  # of the loss in 16 bits; Fabric itself keeps none
+        return {"trainee": parts, "torch": generators, "precision": scale}
 
     def _meta(self) -> dict[str, Any]:
         return to_meta(self.record, self.trainee.name, self.trainee.version, self.config)
