@@ -86,6 +86,16 @@ def test_multiscale(tmp_path: Path) -> None:
     assert (first.split, first.file_path, first.width, first.height) == ("train", "train/r_0_d0.png", 8, 6)
     assert (first.focal, first.center, second.focal, second.center) == (10, (4, 3), 5, (2, 1.5))
     np.testing.assert_array_equal(second.matrix, np.eye(4))
+    assert (first.near, first.far, first.lossmult, first.label) == (2, 6, 1, 0)
+    assert (second.near, second.far, second.lossmult, second.label) == (2, 6, 4, 1)
+
+
+def test_multiscale_with_only_what_is_needed(tmp_path: Path) -> None:
+    content = metadata()
+    for name in ("near", "far", "lossmult", "label", "pix2cam"):
+        del content["train"][name]
+    _, second = read_metadata(write(tmp_path / "metadata.json", content))
+    assert (second.near, second.far, second.lossmult, second.label, second.center) == (None, None, 1, 0, (2, 1.5))
 
 
 def test_multiscale_principal_point_off_the_middle(tmp_path: Path) -> None:
@@ -101,6 +111,8 @@ def test_multiscale_principal_point_off_the_middle(tmp_path: Path) -> None:
         (metadata(focal=None), "lists are missing.*expected file_path, cam2world, width, height, focal"),
         (metadata(focal=[1.0]), "lists of different lengths.*'focal': 1"),
         (metadata(pix2cam=[]), "lists of different lengths"),
+        (metadata(lossmult=[1.0]), "lists of different lengths.*'lossmult': 1"),
+        (metadata(near=["close", 2.0]), r"no numbers in .*\(train 0\)"),
         (metadata(focal=["x", 1.0]), r"no numbers in .*\(train 0\)"),
         (metadata(cam2world=[EYE, [1, 2, 3]]), r"no numbers in .*\(train 1\)"),
     ],

@@ -222,8 +222,8 @@ class Convert(Command):
     """Folder with posed images: NeRF-synthetic (Blender), nerfstudio, instant-ngp, COLMAP, or multi-scale."""
     out: _Out
     """Folder to write to."""
-    to: Literal["blender", "nerfstudio", "colmap-txt", "colmap-bin"]
-    """Layout to write."""
+    to: Literal["blender", "nerfstudio", "colmap-txt", "colmap-bin", "multiscale"]
+    """Layout to write. "multiscale" is mip-NeRF's: every image at four sizes."""
 
     def run(self) -> int:
         """See `anyview.scene.save.convert_scene`."""

@@ -5,6 +5,7 @@ Only headers of images are read here. Blender's and OpenGL's camera axes become 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
 
@@ -90,7 +91,8 @@ def _multiscale(file: Path) -> Scene:
         pixels = FilePixels(find_image(root, entry.file_path, file))
         camera = Camera.pinhole(entry.width, entry.height, entry.focal, entry.focal, *entry.center)
         pose = check_pose(entry.matrix, f"{file} ({entry.file_path})") @ CV_FROM_GL
-        views.append(_view(_name(root, pixels.path), camera, pose, pixels, entry.split, pixels.check()))
+        view = _view(_name(root, pixels.path), camera, pose, pixels, entry.split, pixels.check())
+        views.append(replace(view, near=entry.near, far=entry.far, weight=entry.lossmult))
     return Scene(tuple(views), root, "multiscale")
 
 

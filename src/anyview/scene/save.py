@@ -1,8 +1,9 @@
-"""A scene to any supported layout: poses and intrinsics keep every digit, image files every byte.
+"""A scene to any supported layout: poses and intrinsics keep every digit, copied image files every byte.
 
 Where files go (NAME is a view's name without a leading "images/"): Blender has OUT/NAME, nerfstudio OUT/images/NAME
-and COLMAP OUT/images/NAME with its model in OUT/sparse/; mask files are OUT/masks/NAME.png in all of them. What tells
-the layout is written last: a folder that a kill left half-filled is not taken for a scene.
+and COLMAP OUT/images/NAME with its model in OUT/sparse/; mask files are OUT/masks/NAME.png in all of them. Multi-scale
+scenes have names of their own (see `anyview.scene.multiscale`). What tells the layout is written last: a folder that a
+kill left half-filled is not taken for a scene.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from anyview.formats.ply import write_ply
 from anyview.formats.transforms import Frame, write_transforms
 from anyview.scene.intrinsics import values_from_camera
 from anyview.scene.load import SPLITS
+from anyview.scene.multiscale import write_multiscale
 from anyview.scene.pixels import FilePixels
 from anyview.scene.scene import Scene, View
 from anyview.typing import Points
 
-Layout: TypeAlias = Literal["blender", "nerfstudio", "colmap-txt", "colmap-bin"]
+Layout: TypeAlias = Literal["blender", "nerfstudio", "colmap-txt", "colmap-bin", "multiscale"]
 
 
 def convert_scene(scene: Scene, out: str | Path, to: Layout) -> None:
@@ -38,7 +40,8 @@ def convert_scene(scene: Scene, out: str | Path, to: Layout) -> None:
     Args:
         scene: views in files or in memory; the latter become PNG files of 8 bits, with the mask as alpha.
         out: a folder that is new, or holds an earlier scene of the same layout, which is replaced.
-        to: "blender" is NeRF-synthetic's `transforms_{train,val,test}.json`, "nerfstudio" one `transforms.json`.
+        to: "blender" is NeRF-synthetic's `transforms_{train,val,test}.json`, "nerfstudio" one `transforms.json`,
+            "multiscale" mip-NeRF's `metadata.json` with every image at four sizes.
 
     Raises:
         SceneError: a camera or a split that the layout cannot describe, or two views that would share a file.
@@ -49,6 +52,9 @@ def convert_scene(scene: Scene, out: str | Path, to: Layout) -> None:
     if to not in get_args(Layout):
         raise OptionError("unknown layout", expected=", ".join(get_args(Layout)), actual=to)
     _check_target(scene, out, to)
+    if to == "multiscale":
+        write_multiscale(scene, out)
+        return
     names = _names(scene)
     if to.startswith("colmap"):
         files = [_copy(view, out, f"images/{name}", mask_as=name) for view, name in zip(scene, names, strict=True)]

@@ -61,6 +61,8 @@ class View:
         pixels: where the image and its mask come from.
         split: "train", "val" or "test".
         path: the image's file, where there is one.
+        near, far: depths between which the scene lies, scene units, where the source tells them.
+        weight: of each of its pixels in a loss; a view that is a reduced image has 1 per pixel that went into one.
     """
 
     name: str
@@ -69,8 +71,21 @@ class View:
     pixels: Pixels
     split: str = "train"
     path: Path | None = None
+    near: float | None = None
+    far: float | None = None
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
+        near = 0.0 if self.near is None else self.near
+        far = np.nextafter(np.inf, 0) if self.far is None else self.far
+        if not 0 <= near < far < np.inf:
+            actual = f"{self.near} and {self.far}"
+            raise SceneError(
+                "impossible depths", where=f"view {self.name}", expected="0 <= near < far, finite", actual=actual
+            )
+        if not 0 <= self.weight < np.inf:
+            where = f"view {self.name}"
+            raise SceneError("impossible weight", where=where, expected="0 or more, finite", actual=self.weight)
         pose = check_pose(self.world_from_cam, f"view {self.name}").copy()
         pose.setflags(write=False)
         object.__setattr__(self, "world_from_cam", pose)

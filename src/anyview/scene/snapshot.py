@@ -17,6 +17,9 @@ from anyview.formats.transforms import read_json
 from anyview.scene.pixels import FilePixels
 from anyview.scene.scene import Scene, View
 
+_UNTOLD: dict[str, Any] = {"near": None, "far": None, "weight": 1.0}
+"""What most sources do not tell of a view; left out of the file then."""
+
 
 def write_scene_json(scene: Scene, path: Path) -> None:
     """Everything but the pixels, of which the absolute paths are kept; every number comes back the same.
@@ -60,6 +63,7 @@ def _entry(view: View) -> dict[str, Any]:
     if view.path is None:
         raise SceneError("view without a file", where=f"view {view.name}", hint="write its image first")
     mask = view.pixels.mask_path if isinstance(view.pixels, FilePixels) else None
+    told = {"near": view.near, "far": view.far, "weight": view.weight}
     return {
         "name": view.name,
         "split": view.split,
@@ -71,6 +75,7 @@ def _entry(view: View) -> dict[str, Any]:
             "params": view.camera.params,
         },
         "world_from_cam": view.world_from_cam.tolist(),
+        **(told if told != _UNTOLD else {}),
     }
 
 
@@ -84,6 +89,7 @@ def _view(entry: dict[str, Any]) -> View:
         FilePixels(image, None if mask is None else Path(mask)),
         entry["split"],
         image,
+        **{name: entry.get(name, value) for name, value in _UNTOLD.items()},
     )
 
 

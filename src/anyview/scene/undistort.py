@@ -29,7 +29,7 @@ def undistorted_camera(camera: Camera) -> Camera:
     """
     import pycolmap
 
-    if _is_straight(camera):
+    if is_straight(camera):
         return Camera.pinhole(camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy)
     try:
         made = pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), camera.to_colmap())
@@ -53,7 +53,7 @@ def undistort_view(view: View, folder: Path) -> View:
         camera = undistorted_camera(view.camera)
     except SceneError as error:
         raise SceneError(error.what, where=f"view {view.name}", actual=error.actual) from error
-    if view.path is not None and _is_straight(view.camera):
+    if view.path is not None and is_straight(view.camera):
         return replace(view, camera=camera)
     rgb, mask = warp(*view.read(), view.camera, camera)
     path = folder / view.name
@@ -89,7 +89,7 @@ def warp(
     return colors.reshape(target.height, target.width, 3), kept
 
 
-def _is_straight(camera: Camera) -> bool:
+def is_straight(camera: Camera) -> bool:
     """Whether the camera is a pinhole in effect."""
     coefficients = [camera.params[i] for i in camera.to_colmap().extra_params_idxs()]
     return camera.is_pinhole or (camera.model in _STRAIGHT_AT_ZERO and not any(coefficients))
