@@ -30,7 +30,7 @@ class Stateful(Protocol):
         """Nested dicts, lists and tuples of tensors, numbers, strings, None."""
         ...
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> Any:
+    def load_state_dict(self, state_dict: Any, /) -> Any:
         """Go on from a state; its tensors are on the CPU."""
         ...
 

@@ -1,0 +1,106 @@
+"""The cube that a grid field fills, and where in it anything can be: from masks, from a reconstruction, or unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float64, UInt8
+from scipy.ndimage import binary_dilation
+
+from anyview.errors import SceneError
+from anyview.formats.ply import read_ply
+from anyview.scene.attention import converging_axes
+from anyview.scene.scene import Scene, View
+from anyview.typing import Points
+
+_SEARCH = 64  # cells per side of the grid in which the object is looked for
+_TIGHTENINGS = 3  # of the cube around what is found
+_MARGIN = 1.02
+_AROUND = 2  # cells around a reconstructed point in which the surface may be
+
+
+def visual_hull(scene: Scene, cells: int) -> tuple[Float64[np.ndarray, "3"], float, UInt8[np.ndarray, "G G G"]]:
+    """Corner and side of the smallest cube around what all masks allow, and which of its cells they allow (z, y, x).
+
+    Raises:
+        SceneError: a view without a mask, or masks that leave nothing.
+    """
+    views = list(scene)
+    masks = [view.mask() for view in views]
+    if any(mask is None for mask in masks):
+        raise SceneError("a view has no mask", where=scene.root, hint="the visual hull needs one for each view")
+    shapes = [mask.astype(np.uint8) for mask in masks if mask is not None]
+    center, _ = converging_axes(scene)
+    half = float(np.median([np.linalg.norm(view.center - center) for view in views]))
+    low, side = center - half, 2 * half
+    for _ in range(_TIGHTENINGS):
+        found = np.argwhere(_carved(views, shapes, low, side, _SEARCH))
+        if not len(found):
+            raise SceneError(
+                "no place lies inside all masks", where=scene.root, expected="masks of one object",
+                actual=f"{len(views)} that exclude each other", hint="check the poses and the masks",
+            )  # fmt: skip
+        near_corner = low + found.min(0)[::-1] * side / _SEARCH
+        far_corner = low + (found.max(0)[::-1] + 1) * side / _SEARCH
+        side = _MARGIN * float((far_corner - near_corner).max())
+        low = (near_corner + far_corner) / 2 - side / 2
+    return low, side, _carved(views, shapes, low, side, cells)
+
+
+def around_points(points: Points, cells: int) -> tuple[Float64[np.ndarray, "3"], float, UInt8[np.ndarray, "G G G"]]:
+    """The same for the neighbourhood of known surface points, world."""
+    low, high = points.min(0), points.max(0)
+    side = float((high - low).max()) * (1 + 2 * (_AROUND + 1) / cells)
+    low = (low + high) / 2 - side / 2
+    return low, side, shell(points, low, side, cells)
+
+
+def shell(points: Points, low: Float64[np.ndarray, "3"], side: float, cells: int) -> UInt8[np.ndarray, "G G G"]:
+    """Cells of a cube within two cells of a point (z, y, x)."""
+    index = np.floor((points - low) / side * cells).astype(np.int64)
+    index = index[((index >= 0) & (index < cells)).all(1)]
+    near = np.zeros((cells, cells, cells), bool)
+    near[index[:, 2], index[:, 1], index[:, 0]] = True
+    return binary_dilation(near, np.ones((3, 3, 3), bool), _AROUND).astype(np.uint8)
+
+
+def reconstructed_points(work: Path) -> Points:
+    """The dense cloud and the mesh's vertices of a reconstruction's folder.
+
+    Raises:
+        SceneError: neither is there.
+    """
+    found = [read_ply(work / name).xyz for name in ("fused.ply", "mesh.ply") if (work / name).is_file()]
+    if not found:
+        raise SceneError(
+            "no reconstruction", where=work, expected="fused.ply or mesh.ply",
+            hint="run `anyview reconstruct SCENE --out WORK` first",
+        )  # fmt: skip
+    return np.concatenate(found).astype(np.float64)
+
+
+def _carved(
+    views: Sequence[View], masks: Sequence[UInt8[np.ndarray, "H W"]], low: Float64[np.ndarray, "3"], side: float,
+    cells: int,
+) -> UInt8[np.ndarray, "G G G"]:  # fmt: skip
+    from anyview.radiance.kernels.carving import carve
+
+    keep = np.ones(cells**3, np.uint8)
+    radius = 0.5 * 3**0.5 * side / cells
+    center = low + side / 2
+    for size in {mask.shape for mask in masks}:  # the kernel takes views of one size
+        chosen = [i for i, mask in enumerate(masks) if mask.shape == size]
+        grown, projections, whole = [], [], []
+        for i in chosen:
+            view, mask = views[i], masks[i]
+            matrix = np.array([[view.camera.fx, 0, view.camera.cx], [0, view.camera.fy, view.camera.cy], [0, 0, 1.0]])
+            projections.append(matrix @ view.cam_from_world[:3])
+            nearest = max(float(view.cam_from_world[2, :3] @ center + view.cam_from_world[2, 3]) - side / 2, radius)
+            reach = int(np.ceil(radius * max(view.camera.fx, view.camera.fy) / nearest))
+            grown.append(cv2.dilate(mask, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)))
+            whole.append(not (mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()))
+        carve(cells, low, side, np.stack(projections), np.stack(grown), np.array(whole), keep)
+    return keep.reshape(cells, cells, cells)

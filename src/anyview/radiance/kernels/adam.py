@@ -1,0 +1,29 @@
+"""Adam on processors, for tables of which a step touches few entries. The readable form is in
+`anyview.radiance.grid.optimizer`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import prange
+
+from anyview.jit import njit
+
+f32 = np.float32
+_PARTS = 64
+
+
+@njit(nogil=True, cache=True, parallel=True)
+def adam(value, grad, mean, square, rate, first, second, scale, eps):
+    """One step on flat arrays; `rate` and `scale` have the correction of the averages' bias in them."""
+    count = value.size
+    a, b, r, s, e = f32(1 - first), f32(1 - second), f32(rate), f32(scale), f32(eps)
+    for part in prange(_PARTS):
+        for i in range(count * part // _PARTS, count * (part + 1) // _PARTS):
+            g = grad[i]
+            if g != 0:
+                mean[i] += a * (g - mean[i])
+                square[i] += b * (g * g - square[i])
+                value[i] -= r * mean[i] / (math.sqrt(square[i] * s) + e)

@@ -1,0 +1,92 @@
+"""Samples of many rays, one after the other, to pixels, and back: densities by exp, colours by spherical harmonics.
+
+Letters: R rays, N samples, K basis functions. A row of `raw` is (logarithm of density, K coefficients of red, K of
+green, K of blue, padding). A ray's result is (red, green, blue, opacity, depth times opacity).
+The readable form is `anyview.radiance.grid.compositing.composite_with_torch`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import prange
+
+from anyview.jit import njit
+
+f32 = np.float32
+LARGEST = 12.0
+"""Logarithm of the largest density: beyond, nothing changes."""
+BLOCKED = 1e-4
+"""A ray of which less is left sees nothing more."""
+_FAST = {"contract", "nsz", "arcp"}
+_PARTS = 64
+
+
+@njit(fastmath=_FAST, nogil=True, cache=True, inline="always")
+def _sigmoid(x):
+    return f32(1) / (f32(1) + math.exp(-x))
+
+
+@njit(fastmath=_FAST, nogil=True, cache=True, parallel=True)
+def blend(raw, basis, offsets, lengths, middles, result, colors, weights, densities):
+    """`result` (R, 5); per sample colours, weights and densities, -1 behind where the ray is blocked.
+
+    `lengths` (R) is the length of each of the ray's intervals, in the density's units.
+    """
+    rays, k = basis.shape
+    for part in prange(_PARTS):
+        for r in range(rays * part // _PARTS, rays * (part + 1) // _PARTS):
+            left = f32(1)
+            red, green, blue, depth = f32(0), f32(0), f32(0), f32(0)
+            for i in range(offsets[r], offsets[r + 1]):
+                if left < f32(BLOCKED):
+                    densities[i] = f32(-1)
+                    continue
+                density = math.exp(min(raw[i, 0], f32(LARGEST)))
+                after = left * math.exp(-density * lengths[r])
+                a, b, c = f32(0), f32(0), f32(0)
+                for j in range(k):
+                    a += basis[r, j] * raw[i, 1 + j]
+                    b += basis[r, j] * raw[i, 1 + k + j]
+                    c += basis[r, j] * raw[i, 1 + 2 * k + j]
+                a, b, c = _sigmoid(a), _sigmoid(b), _sigmoid(c)
+                weight = left - after
+                densities[i], weights[i] = density, weight
+                colors[i, 0], colors[i, 1], colors[i, 2] = a, b, c
+                red += weight * a
+                green += weight * b
+                blue += weight * c
+                depth += weight * middles[i]
+                left = after
+            result[r, 0], result[r, 1], result[r, 2] = red, green, blue
+            result[r, 3], result[r, 4] = f32(1) - left, depth
+
+
+@njit(fastmath=_FAST, nogil=True, cache=True, parallel=True)
+def blend_back(raw, basis, offsets, lengths, middles, result, colors, weights, densities, given, out):
+    """The gradient of `raw` (N, columns) from that of `result`, `given` (R, 5); zero behind where a ray is blocked."""
+    rays, k = basis.shape
+    for part in prange(_PARTS):
+        for r in range(rays * part // _PARTS, rays * (part + 1) // _PARTS):
+            g0, g1, g2, g3, g4 = given[r, 0], given[r, 1], given[r, 2], given[r, 3], given[r, 4]
+            left = f32(1) - result[r, 3]
+            behind = -left * g3  # what all that lies behind a sample adds to the loss
+            for i in range(offsets[r + 1] - 1, offsets[r] - 1, -1):
+                if densities[i] < 0:
+                    for j in range(out.shape[1]):
+                        out[i, j] = f32(0)
+                    continue
+                a, b, c, weight = colors[i, 0], colors[i, 1], colors[i, 2], weights[i]
+                here = g0 * a + g1 * b + g2 * c + g4 * middles[i]
+                slope = lengths[r] * (left * here - behind)
+                out[i, 0] = slope * densities[i] if raw[i, 0] < f32(LARGEST) else f32(0)
+                behind += weight * here
+                left += weight
+                a, b, c = weight * g0 * a * (1 - a), weight * g1 * b * (1 - b), weight * g2 * c * (1 - c)
+                for j in range(k):
+                    out[i, 1 + j] = a * basis[r, j]
+                    out[i, 1 + k + j] = b * basis[r, j]
+                    out[i, 1 + 2 * k + j] = c * basis[r, j]
+                for j in range(1 + 3 * k, out.shape[1]):
+                    out[i, j] = f32(0)
