@@ -1,0 +1,1 @@
+"""Compiled inner loops of the radiance engine; each has a readable twin elsewhere."""
