@@ -65,6 +65,8 @@ def _read_level(points, scales, table, cells, first, own, mask, out, column, beg
 def _add_level(points, scales, grad, cells, first, own, mask, given, column):
     corners = cells + 1
     for n in range(points.shape[0]):
+        if given[n, column] == 0 and given[n, column + 1] == 0:
+            continue
         x, y, z, fx, fy, fz, fade = cell_of(points, scales, n, cells)
         a, b = given[n, column] * fade, given[n, column + 1] * fade
         for dz in range(2):

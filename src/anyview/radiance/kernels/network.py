@@ -37,6 +37,14 @@ def _where_positive(gradient, activation):
         gradient[i] = gradient[i] if activation[i] > 0 else f32(0)
 
 
+@njit(nogil=True, cache=True)
+def _is_zero(row):
+    for k in range(row.size):
+        if row[k] != 0:
+            return False
+    return True
+
+
 @njit(fastmath=_FAST, nogil=True, cache=True, parallel=True)
 def run(x, w1, w2, w3, y):
     """y (N, O) = relu(relu(x w1) w2) w3."""
@@ -67,7 +75,6 @@ def run_back(x, w1, w2, w3, t1, t2, t3, dy, dx, g1, g2, g3):
     """
     count, i = x.shape
     h, o = w3.shape
-    blocks = (count + BLOCK - 1) // BLOCK
     v1, v2 = w1.reshape(-1), w2.reshape(-1)
     u1, u2, u3 = t1.reshape(-1), t2.reshape(-1), t3.reshape(-1)
     for part in prange(PARTS):
@@ -75,11 +82,19 @@ def run_back(x, w1, w2, w3, t1, t2, t3, dy, dx, g1, g2, g3):
         h1, h2 = np.empty(BLOCK * h, f32), np.empty(BLOCK * h, f32)
         d1, d2 = np.empty(BLOCK * h, f32), np.empty(BLOCK * h, f32)
         s1, s2, s3 = g1[part].reshape(-1), g2[part].reshape(-1), g3[part].reshape(-1)
-        for block in range(blocks * part // PARTS, blocks * (part + 1) // PARTS):
-            a = block * BLOCK
-            n = min(BLOCK, count - a)
-            xb[: n * i] = x[a : a + n].reshape(-1)
-            dyb[: n * o] = dy[a : a + n].reshape(-1)
+        rows = np.empty(BLOCK, np.int64)
+        a, end = count * part // PARTS, count * (part + 1) // PARTS
+        while a < end:
+            n = 0
+            while n < BLOCK and a < end:  # rows without a gradient, such as those behind a surface, cost nothing
+                if _is_zero(dy[a]):
+                    dx[a] = f32(0)
+                else:
+                    xb[n * i : n * i + i] = x[a]
+                    dyb[n * o : n * o + o] = dy[a]
+                    rows[n] = a
+                    n += 1
+                a += 1
             dyb[n * o :] = f32(0)
             _product(xb, i, 1, BLOCK, i, v1, h, h1, False)
             _rectify(h1)
@@ -93,4 +108,5 @@ def run_back(x, w1, w2, w3, t1, t2, t3, dy, dx, g1, g2, g3):
             _where_positive(d1, h1)
             _product(xb, 1, i, i, BLOCK, d1, h, s1, True)
             _product(d1, h, 1, BLOCK, h, u1, i, dxb, False)
-            dx[a : a + n].reshape(-1)[:] = dxb[: n * i]
+            for k in range(n):
+                dx[rows[k]] = dxb[k * i : k * i + i]
