@@ -8,6 +8,8 @@ from typing import Literal
 from anyview.errors import OptionError
 from anyview.training.options import LoopOptions
 
+_LOOP = LoopOptions()
+
 
 def _at_least(group: str, options: object, **least: float) -> None:
     """Raise an OptionError for the first number that is below its least."""
@@ -138,4 +140,4 @@ class RadianceOptions:
     data: DataOptions = DataOptions()
     mip: MipTraining = MipTraining()
     grid: GridOptions = GridOptions()
-    loop: LoopOptions = LoopOptions()
+    loop: LoopOptions = _LOOP

@@ -34,8 +34,8 @@ def train_field(scene: Path, run: Path, options: RadianceOptions, progress: Prog
     if options.geometry is not None and options.field == "mip":
         raise OptionError("the field mip takes no geometry", where="geometry", hint="choose --field grid")
     views = field_views(load_scene(scene), options.data)
-    options = write_config(run, options, scene)
     trainee = make_trainee(options, views, run, progress)
+    options = write_config(run, options, scene)
     return train(trainee, run, options.loop, _config(options, views), progress)
 
 

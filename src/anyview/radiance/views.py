@@ -111,7 +111,7 @@ def _check_sizes(views: tuple[View, ...]) -> None:
                 "images of different sizes in one scene", where=f"views {first.name} and {view.name}",
                 expected=f"{first.camera.width}x{first.camera.height}",
                 actual=f"{view.camera.width}x{view.camera.height}",
-                hint="resize them, or `anyview convert SCENE OUT --to multiscale` if they are reductions of one another",
+                hint="resize them; of one picture at several sizes, `anyview convert --to multiscale` makes a scene",
             )  # fmt: skip
 
 

@@ -19,7 +19,6 @@ from anyview.radiance.rays import Rays
 from anyview.radiance.rendering import Rendered, composite
 from anyview.radiance.sampling import blurred, even_posts, resample
 
-
 VERSION = 1
 """Of the model; checkpoints of another are refused."""
 
