@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from tyro.conf import Positional, arg
 
+from anyview.cli.command import Command
 from anyview.reconstruction.options import (
     DenseOptions,
     FusionOptions,
@@ -25,18 +26,6 @@ _Scene = Positional[Annotated[Path, arg(metavar="SCENE")]]
 _Work = Positional[Annotated[Path, arg(metavar="WORK")]]
 _Out = Positional[Annotated[Path, arg(metavar="OUT")]]
 _Pred = Positional[Annotated[Path, arg(metavar="PRED.ply")]]
-
-
-class Command:
-    """One verb with its words."""
-
-    def with_defaults(self) -> Self | None:
-        """The command with the defaults that its own words call for, or None if they are constant."""
-        return None
-
-    def run(self) -> int:
-        """Do it; gives the exit code."""
-        raise NotImplementedError
 
 
 @dataclass

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Union, cast
 import tyro
 
 from anyview.cli import commands
-from anyview.cli.commands import Command
+from anyview.cli.command import Command
+from anyview.cli.radiance import Radiance
 from anyview.errors import OptionError
 from anyview.reconstruction.options import DenseOptions, FusionOptions, MeshOptions, SparseOptions
 
@@ -25,6 +26,7 @@ _COMMANDS: dict[str, type[Command]] = {
     "dense": commands.Dense,
     "fuse": commands.Fuse,
     "mesh": commands.Mesh,
+    "radiance": Radiance,
     "demo": commands.Demo,
     "doctor": commands.Doctor,
     "info": commands.Info,
@@ -33,7 +35,7 @@ _COMMANDS: dict[str, type[Command]] = {
 }
 _PARTS = {"sparse": SparseOptions, "dense": DenseOptions, "fusion": FusionOptions, "mesh": MeshOptions}
 _STAGED = ("reconstruct", "sparse", "dense", "fuse", "mesh")  # commands that take stages' options
-_DESCRIPTION = "From the views you have to any view you want: point clouds and meshes from posed images."
+_DESCRIPTION = "From the views you have to any view you want: clouds, meshes and radiance fields from posed images."
 
 
 def parse(arguments: Sequence[str]) -> Command:

@@ -16,10 +16,9 @@ from jaxtyping import Float32
 from anyview.cameras.poses import CV_FROM_GL
 from anyview.errors import SceneError
 from anyview.formats.files import atomic_write, explain_os_error
-from anyview.formats.images import read_image, write_image
+from anyview.formats.images import write_image
 from anyview.formats.multiscale import MultiscaleView, write_metadata
 from anyview.scene.load import SPLITS
-from anyview.scene.pixels import FilePixels
 from anyview.scene.scene import Scene, View
 from anyview.scene.undistort import is_straight
 
@@ -94,12 +93,9 @@ def _check(view: View) -> None:
 
 def _stored(view: View) -> Float32[np.ndarray, "H W C"]:
     """Colours, and straight alpha where there is a mask, in whole steps of 1 / 255 such as an 8-bit file holds."""
-    image, mask = view.read()
-    if mask is not None:
-        source, alpha = view.pixels, None
-        if isinstance(source, FilePixels) and source.mask_path is None:
-            alpha = read_image(source.path)[1]  # with its shades
-        image = np.dstack([image, mask.astype(np.float32) if alpha is None else alpha])
+    image, alpha = view.read_alpha()
+    if alpha is not None:
+        image = np.dstack([image, alpha])
     return np.rint(image * 255).astype(np.float32) / np.float32(255)
 
 

@@ -40,13 +40,22 @@ class FilePixels:
             FormatError: a file is missing or damaged.
             SceneError: the mask has another size than the image.
         """
+        rgb, alpha = self.read_alpha()
+        return rgb, None if alpha is None else alpha >= OBJECT
+
+    def read_alpha(self) -> tuple[Float32[np.ndarray, "H W 3"], Float32[np.ndarray, "H W"] | None]:
+        """See `Pixels.read_alpha`. A mask file has no shades: it gives 0 and 1.
+
+        Raises:
+            FormatError, SceneError: as `read`.
+        """
         rgb, alpha = read_image(self.path)
         if self.mask_path is None:
-            return rgb, None if alpha is None else alpha >= OBJECT
+            return rgb, alpha
         shades, opacity = read_image(self.mask_path)
         mask = shades[..., 0] if opacity is None else shades[..., 0] * opacity
         _same_size(self.mask_path, (mask.shape[1], mask.shape[0]), (rgb.shape[1], rgb.shape[0]))
-        return rgb, mask > 0 if mask.max() <= _LABELS else mask >= OBJECT
+        return rgb, (mask > 0 if mask.max() <= _LABELS else mask >= OBJECT).astype(np.float32)
 
     def check(self) -> tuple[int, int]:
         """Width and height from the files' headers.

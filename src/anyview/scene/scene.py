@@ -24,6 +24,10 @@ class Pixels(Protocol):
         """sRGB in [0, 1] with straight alpha taken apart, and the mask (True on the object) or None."""
         ...
 
+    def read_alpha(self) -> tuple[Float32[np.ndarray, "H W 3"], Float32[np.ndarray, "H W"] | None]:
+        """The same with straight alpha in [0, 1] in place of the mask; a mask that has no shades gives 0 and 1."""
+        ...
+
     def fingerprint(self) -> str:
         """A digest of the content: changes when, and only when, the pixels' source bytes change."""
         ...
@@ -39,6 +43,10 @@ class ArrayPixels:
     def read(self) -> tuple[Float32[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"] | None]:
         """See `Pixels.read`."""
         return self.rgb, self.alpha
+
+    def read_alpha(self) -> tuple[Float32[np.ndarray, "H W 3"], Float32[np.ndarray, "H W"] | None]:
+        """See `Pixels.read_alpha`."""
+        return self.rgb, None if self.alpha is None else self.alpha.astype(np.float32)
 
     def fingerprint(self) -> str:
         """See `Pixels.fingerprint`."""
@@ -107,6 +115,20 @@ class View:
             SceneError: the decoded size is not the camera's.
         """
         rgb, mask = self.pixels.read()
+        self._check_size(rgb)
+        return rgb, mask
+
+    def read_alpha(self) -> tuple[Image, Float32[np.ndarray, "H W"] | None]:
+        """Image and straight alpha in [0, 1] (None where every pixel counts), decoded once.
+
+        Raises:
+            SceneError: the decoded size is not the camera's.
+        """
+        rgb, alpha = self.pixels.read_alpha()
+        self._check_size(rgb)
+        return rgb, alpha
+
+    def _check_size(self, rgb: Image) -> None:
         height, width = rgb.shape[:2]
         if (width, height) != (self.camera.width, self.camera.height):
             raise SceneError(
@@ -116,7 +138,6 @@ class View:
                 actual=f"{width}x{height}",
                 hint="resize the image, or fix the camera's size",
             )
-        return rgb, mask
 
     def image(self) -> Image:
         """sRGB in [0, 1], (H, W, 3) float32; straight colours, not blended with any background."""

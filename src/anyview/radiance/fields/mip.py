@@ -5,9 +5,7 @@ Letters: B rays, S intervals per ray, F = S + 1 fence posts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import exp, log, pi, sin
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -16,43 +14,13 @@ from torch.nn.functional import softplus
 
 from anyview.radiance.cones import interval_gaussians
 from anyview.radiance.encoding import integrated_encoding, positional_encoding
+from anyview.radiance.options import MipOptions
 from anyview.radiance.rays import Rays
 from anyview.radiance.rendering import Rendered, composite
-from anyview.radiance.sampling import PADDING, blurred, even_posts, resample
+from anyview.radiance.sampling import blurred, even_posts, resample
 
-
-@dataclass(frozen=True)
-class MipOptions:
-    """The paper's values."""
-
-    intervals: int = 128
-    """Intervals per ray, at each of the two levels."""
-    degrees: int = 16
-    """Degrees of the positional encoding of places, from 0 up."""
-    view_degrees: int = 4
-    """Degrees of the encoding of directions."""
-    depth: int = 8
-    """Layers of the trunk."""
-    width: int = 256
-    """Features of each."""
-    skip: int = 4
-    """The encoding joins the output of every layer whose index is a multiple of this, but for the first and last."""
-    head_width: int = 128
-    """Features of the layer between trunk and colour."""
-    density_bias: float = -1.0
-    """Added before the softplus that gives density."""
-    rgb_padding: float = 0.001
-    """Colours reach this far beyond [0, 1], so that the sigmoid need not saturate."""
-    resample_padding: float = PADDING
-    """Weight that every coarse interval is given at least."""
-    density_noise: float = 0.0
-    """Deviation of noise on raw density while rays are drawn at random."""
-    ray_shape: Literal["cone", "cylinder"] = "cone"
-    """Rays of growing or of constant radius."""
-    disable_integration: bool = False
-    """Encode the Gaussians' means alone, as NeRF does."""
-    background: float | None = 1.0
-    """Grey level behind everything, 1 is white; None leaves black."""
+VERSION = 1
+"""Of the model; checkpoints of another are refused."""
 
 
 class MipMLP(nn.Module):
@@ -102,11 +70,16 @@ class MipNeRF(nn.Module):
     """`MipNeRF()` is the paper's model: 612,740 parameters.
 
     Calling it renders rays at both levels, coarse and fine, through the same network.
+
+    Args:
+        options: the paper's by default.
+        background: grey level behind everything, 1 is white; None leaves colours multiplied by opacity.
     """
 
-    def __init__(self, options: MipOptions | None = None) -> None:
+    def __init__(self, options: MipOptions | None = None, background: float | None = 1.0) -> None:
         super().__init__()
         self.options = MipOptions() if options is None else options
+        self.background = background
         self.mlp = MipMLP(self.options)
 
     def forward(self, rays: Rays, generator: torch.Generator | None = None) -> tuple[Rendered, Rendered]:
@@ -148,7 +121,7 @@ class MipNeRF(nn.Module):
             density = density + o.density_noise * noise
         density = softplus(density + o.density_bias)
         rgb = torch.sigmoid(rgb) * (1 + 2 * o.rgb_padding) - o.rgb_padding
-        return composite(rgb, density, t, rays.directions, o.background)
+        return composite(rgb, density, t, rays.directions, self.background)
 
 
 def mip_loss(
@@ -167,12 +140,25 @@ def mip_loss(
 
 
 def learning_rate(
-    step: int, first: float = 5e-4, last: float = 5e-6, steps: int = 1_000_000, delay: int = 2500, start: float = 0.01
+    step: int,
+    first: float = 5e-4,
+    last: float = 5e-6,
+    steps: int = 1_000_000,
+    delay: int = 2500,
+    start: float = 0.01,
+    share: float | None = None,
 ) -> float:
     """Falls log-linearly from `first` to `last`; over the first `delay` steps it rises from `start` times that.
+
+    Args:
+        step: steps done.
+        first, last: of the fall.
+        steps: of the whole training.
+        delay, start: of the rise.
+        share: how much of the training is behind, 0 to 1; by default step / steps.
 
     Source: the paper's section 4 and Google's release.
     """
     rise = start + (1 - start) * sin(0.5 * pi * min(max(step / delay, 0), 1)) if delay > 0 else 1.0
-    share = min(max(step / steps, 0), 1)
+    share = min(max(step / steps if share is None else share, 0), 1)
     return rise * exp((1 - share) * log(first) + share * log(last))

@@ -1,0 +1,146 @@
+"""`anyview radiance VERB`: what each takes (fields and their docstrings are the help text) and what it calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Union
+
+from tyro.conf import Positional, UseAppendAction, arg, subcommand
+
+from anyview.cli.command import Command
+
+_Scene = Positional[Annotated[Path, arg(metavar="SCENE")]]
+_Run = Positional[Annotated[Path, arg(metavar="RUN")]]
+
+
+@dataclass
+class Train(Command):
+    """Train a field on a scene. Run again, the same command goes on from where it was."""
+
+    scene: _Scene
+    """Folder with posed images: NeRF-synthetic (Blender), nerfstudio, instant-ngp, COLMAP, or multi-scale."""
+    out: Path
+    """The run's folder: options, checkpoints, log, TensorBoard's curves."""
+    field: Literal["grid", "mip"] | None = None
+    """`grid` trains in minutes on a processor; `mip` is mip-NeRF to the letter. By default what the options say."""
+    config: Path | None = None
+    """Options as YAML, as a run's config.yaml has them; by default the run's own, or the defaults."""
+    set: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="KEY=VALUE")] = ()
+    """One option, such as mip.batch=1024; may be given many times."""
+    max_minutes: float | None = None
+    """Stop after so many minutes of training in all, and keep the best."""
+    steps: int | None = None
+    """Steps of the optimiser in all."""
+    geometry: Path | None = None
+    """Workspace of `anyview reconstruct` on the same scene: samples go only where its surface can be."""
+
+    def run(self) -> int:
+        """See `anyview.radiance.train.train_field`."""
+        from anyview.training.extra import require_learn
+
+        require_learn()
+        from anyview.cli.output import print_training
+        from anyview.cli.progress import TerminalProgress
+        from anyview.radiance.settings import settled
+
+        options = settled(
+            self.out, self.config, self.set,
+            {"field": self.field, "loop.max_minutes": self.max_minutes, "loop.steps": self.steps,
+             "geometry": None if self.geometry is None else str(self.geometry.resolve())},
+        )  # fmt: skip
+        from anyview.radiance.train import train_field
+
+        with TerminalProgress() as progress:
+            result = train_field(self.scene, self.out, options, progress)
+        print_training(self.out, result)
+        return 0
+
+
+@dataclass
+class Evaluate(Command):
+    """PSNR and SSIM of a run on views that it has not learnt from, and pictures of where it errs."""
+
+    folder: _Run
+    """Folder that `anyview radiance train` has made."""
+    split: Literal["train", "val", "test"] | None = None
+    """Views to compare with; test where there are some, else val (which training holds back if need be)."""
+    scale: int | None = None
+    """How much smaller than the original: chooses the views of a multi-scale scene, and reduces those of others."""
+    json: Path | None = None
+    """Where the figures go as JSON."""
+    lpips: bool = False
+    """Compute LPIPS too; its weights are downloaded once."""
+    weights: Literal["best", "latest"] = "best"
+    """Those of the best validation, or the last ones."""
+
+    def run(self) -> int:
+        """See `anyview.radiance.evaluate.evaluate`."""
+        from anyview.training.extra import require_learn
+
+        require_learn()
+        from anyview.cli.output import print_figures
+        from anyview.cli.progress import TerminalProgress
+        from anyview.radiance.evaluate import evaluate
+        from anyview.radiance.run import open_run
+
+        with TerminalProgress() as progress:
+            run = open_run(self.folder, self.weights, progress=progress)
+            split = self.split or ("test" if run.views.test else "val")
+            figures = evaluate(run, split, self.scale, self.json, with_lpips=self.lpips, progress=progress)
+        print_figures(figures)
+        return 0
+
+
+@dataclass
+class Render(Command):
+    """A film along a camera path, in colour and depth, and its frames."""
+
+    folder: _Run
+    """Folder that `anyview radiance train` has made."""
+    path: str
+    """orbit, spiral, interpolate, or a file *.json with cameras."""
+    frames: int = 120
+    """How many; a file has its own."""
+    size: Annotated[tuple[int, int] | None, arg(metavar="W H")] = None
+    """Of the frames, pixels; by default the first view's."""
+    fps: float = 30.0
+    """Frames per second."""
+    out: Path | None = None
+    """Folder for films and frames; by default in the run's folder."""
+    weights: Literal["best", "latest"] = "best"
+    """Those of the best validation, or the last ones."""
+
+    def run(self) -> int:
+        """See `anyview.radiance.render.render_path`."""
+        from anyview.training.extra import require_learn
+
+        require_learn()
+        from anyview.cli.output import print_film
+        from anyview.cli.progress import TerminalProgress
+        from anyview.radiance.render import render_path
+        from anyview.radiance.run import open_run
+
+        with TerminalProgress() as progress:
+            run = open_run(self.folder, self.weights, progress=progress)
+            film = render_path(run, self.path, self.frames, self.size, self.fps, self.out, progress)
+        print_film(film)
+        return 0
+
+
+@dataclass
+class Radiance(Command):
+    """Radiance fields: train one on posed images, score it, render films of it."""
+
+    verb: Annotated[
+        Union[  # noqa: UP007 (tyro reads it)
+            Annotated[Train, subcommand("train", prefix_name=False)],
+            Annotated[Evaluate, subcommand("eval", prefix_name=False)],
+            Annotated[Render, subcommand("render", prefix_name=False)],
+        ],
+        arg(name=""),
+    ]
+
+    def run(self) -> int:
+        """Do the verb."""
+        return self.verb.run()

@@ -1,0 +1,137 @@
+"""Between which depths a scene lies, and whether its cameras look there at all.
+
+The first of these that is known: the options; the box of interest; Blender's 2 to 6, where the cameras look at a place
+between; known points; the place that the cameras look at. Depths are z in a camera's frame, scene units. Letters: V
+views, N points.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+from jaxtyping import Float64
+
+from anyview.cameras.rays import project, rays
+from anyview.errors import SceneError
+from anyview.radiance.options import DataOptions
+from anyview.scene.attention import converging_axes
+from anyview.scene.scene import Scene, View
+from anyview.typing import Points
+
+Box = Float64[np.ndarray, "2 3"]
+
+_BLENDER = (2.0, 6.0)
+_MOST_POINTS = 20_000
+_ENOUGH_POINTS = 20
+_PERCENTILES = (0.1, 99.5)
+_MARGIN = 0.2  # of the distance to the nearest and farthest point
+_AROUND = 1.2  # the scene around the place looked at, in half widths of the image there
+_CLOSEST = 0.02  # near is at least this share of far
+_GRID = 9  # rays that are tried, per side of an image
+
+
+def box_of_interest(scene: Scene, data: DataOptions) -> Box | None:
+    """Lower and upper corner from the options or the scene; None where neither tells."""
+    return scene.bounds if data.bounds is None else np.array(data.bounds, np.float64).reshape(2, 3)
+
+
+def depth_range(scene: Scene, data: DataOptions) -> tuple[float, float]:
+    """Near and far for all views of a scene.
+
+    Args:
+        scene: only the views that are trained on.
+        data: may tell one or both.
+
+    Raises:
+        SceneError: nothing tells, near is not before far, or no camera looks at anything between them.
+    """
+    near, far = data.near, data.far
+    if near is None or far is None:
+        found = _found(scene, box_of_interest(scene, data))
+        near, far = found[0] if near is None else near, found[1] if far is None else far
+    where = str(scene.root or "the scene")
+    if not near < far:
+        raise SceneError(
+            "near is not before far", where=where, expected="near < far", actual=f"{near:.6g} and {far:.6g}",
+            hint="set data.near and data.far",
+        )  # fmt: skip
+    looked_at = _attention(scene)
+    if looked_at is not None and not ((near < looked_at) & (looked_at < far)).any():
+        raise SceneError(
+            "the cameras look at something outside near and far", where=where,
+            expected=f"depths between {near:.6g} and {far:.6g}",
+            actual=f"{looked_at.min():.6g} to {looked_at.max():.6g}", hint="set data.near and data.far",
+        )  # fmt: skip
+    return near, far
+
+
+def check_bounds(views: tuple[View, ...], box: Box) -> None:
+    """Raise a SceneError for the first view none of whose rays meets the box between the view's near and far."""
+    for view in views:
+        camera = view.camera
+        x, y = np.meshgrid(np.linspace(0, camera.width, _GRID), np.linspace(0, camera.height, _GRID))
+        origin, directions = rays(camera, view.world_from_cam, np.stack([x.ravel(), y.ravel()], 1))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = (box[:, None] - origin) / directions
+        enter = np.fmax(np.fmin(t[0], t[1]).max(axis=1), view.near or 0)
+        leave = np.fmin(np.fmax(t[0], t[1]).min(axis=1), np.inf if view.far is None else view.far)
+        if not (enter < leave).any():
+            raise SceneError(
+                "a camera sees nothing of the box of interest", where=f"view {view.name}",
+                expected=f"rays that meet {_words(box)} between near and far", actual=f"a camera at {view.center}",
+                hint="fix its pose, or set data.bounds, data.near and data.far",
+            )  # fmt: skip
+
+
+def _found(scene: Scene, box: Box | None) -> tuple[float, float]:
+    """Near and far from what the scene knows."""
+    if box is not None:
+        corners = np.array(list(product(*box.T)))
+        depths = np.concatenate([_depths(view, corners) for view in scene])
+        if depths.max() > 0:
+            return max(float(depths.min()), _CLOSEST * float(depths.max())), float(depths.max())
+    looked_at = _attention(scene)
+    if scene.format == "blender" and (
+        looked_at is None or ((looked_at > _BLENDER[0]) & (looked_at < _BLENDER[1])).all()
+    ):
+        return _BLENDER
+    if scene.points is not None and len(depths := _visible(scene, scene.points)) >= _ENOUGH_POINTS:
+        low, high = np.percentile(depths, _PERCENTILES)
+        far = float(high) * (1 + _MARGIN)
+        return max(float(low) * (1 - _MARGIN), _CLOSEST * far), far
+    if looked_at is not None:
+        half = [max(v.camera.width / v.camera.fx, v.camera.height / v.camera.fy) / 2 for v in scene]
+        reach = _AROUND * float(np.median(looked_at * half))
+        far = float(looked_at.max()) + reach
+        return max(float(looked_at.min()) - reach, _CLOSEST * far), far
+    raise SceneError(
+        "nothing tells how far away the scene is", where=scene.root or "the scene",
+        expected="known points, or cameras that look at one place", hint="set data.near and data.far",
+    )  # fmt: skip
+
+
+def _attention(scene: Scene) -> Float64[np.ndarray, "V"] | None:
+    """Depth, in each view, of the place that all look at; None where they look at no one place."""
+    point, converging = converging_axes(scene)
+    return np.concatenate([_depths(view, point[None]) for view in scene]) if converging else None
+
+
+def _visible(scene: Scene, points: Points) -> Float64[np.ndarray, "N"]:
+    """Depths of the points that fall into images, of all views."""
+    points = points[:: len(points) // _MOST_POINTS + 1]
+    found = []
+    for view in scene:
+        local = points @ view.cam_from_world[:3, :3].T + view.cam_from_world[:3, 3]
+        x, y = project(view.camera, local).T
+        seen = (x > 0) & (y > 0) & (x < view.camera.width) & (y < view.camera.height)
+        found.append(local[seen & (local[:, 2] > 0), 2])
+    return np.concatenate(found)
+
+
+def _depths(view: View, points: Points) -> Float64[np.ndarray, "N"]:
+    return points @ view.cam_from_world[2, :3] + view.cam_from_world[2, 3]
+
+
+def _words(box: Box) -> str:
+    return " to ".join("(" + ", ".join(f"{x:.4g}" for x in corner) + ")" for corner in box)

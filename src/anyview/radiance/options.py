@@ -1,0 +1,143 @@
+"""Everything that a radiance field's training can be told. The strings below the fields are their explanation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from anyview.errors import OptionError
+from anyview.training.options import LoopOptions
+
+_LOOP = LoopOptions()
+
+
+def _at_least(group: str, options: object, **least: float) -> None:
+    """Raise an OptionError for the first number that is below its least."""
+    for name, low in least.items():
+        value = getattr(options, name)
+        if value is not None and not low <= value < float("inf"):
+            raise OptionError("option out of range", where=f"{group}.{name}", expected=f"{low} or more", actual=value)
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """What is learnt from."""
+
+    near: float | None = None
+    """Depth at which the scene begins, scene units; null asks the scene."""
+    far: float | None = None
+    """Depth at which it ends, scene units; null asks the scene."""
+    background: Literal["white", "black", "random"] = "white"
+    """What transparent and masked pixels show: a colour, or another one at random for every ray of the training."""
+    downscale: int = 1
+    """Images are reduced by this whole factor: means over squares of pixels."""
+    memory_gib: float = 4.0
+    """Training pixels that need more memory, GiB, lie in a file of the run's folder."""
+    holdout: int = 8
+    """Where a scene has no validation views, every n-th training view is held back for it; 0 holds none back."""
+    bounds: tuple[float, float, float, float, float, float] | None = None
+    """Box of interest in the world: xmin, ymin, zmin, xmax, ymax, zmax, scene units; null asks the scene."""
+
+    def __post_init__(self) -> None:
+        """Raise an OptionError where a value cannot work."""
+        _at_least("data", self, downscale=1, memory_gib=0, holdout=0, near=0, far=0)
+        if self.near is not None and self.far is not None and not self.near < self.far:
+            raise OptionError(
+                "near is not before far", where="data", expected="near < far", actual=f"{self.near} and {self.far}"
+            )
+        if self.bounds is not None and not all(self.bounds[i] < self.bounds[i + 3] for i in range(3)):
+            raise OptionError(
+                "the box is empty", where="data.bounds", expected="each minimum below its maximum", actual=self.bounds
+            )
+
+
+@dataclass(frozen=True)
+class MipOptions:
+    """mip-NeRF's model; the paper's values."""
+
+    intervals: int = 128
+    """Intervals per ray, at each of the two levels."""
+    degrees: int = 16
+    """Degrees of the positional encoding of places, from 0 up."""
+    view_degrees: int = 4
+    """Degrees of the encoding of directions."""
+    depth: int = 8
+    """Layers of the trunk."""
+    width: int = 256
+    """Features of each."""
+    skip: int = 4
+    """The encoding joins the output of every layer whose index is a multiple of this, but for the first and last."""
+    head_width: int = 128
+    """Features of the layer between trunk and colour."""
+    density_bias: float = -1.0
+    """Added before the softplus that gives density."""
+    rgb_padding: float = 0.001
+    """Colours reach this far beyond [0, 1], so that the sigmoid need not saturate."""
+    resample_padding: float = 0.01
+    """Weight that every coarse interval is given at least."""
+    density_noise: float = 0.0
+    """Deviation of noise on raw density while rays are drawn at random."""
+    ray_shape: Literal["cone", "cylinder"] = "cone"
+    """Rays of growing or of constant radius."""
+    disable_integration: bool = False
+    """Encode the Gaussians' means alone, as NeRF does."""
+
+    def __post_init__(self) -> None:
+        """Raise an OptionError where a value cannot work."""
+        _at_least("mip.model", self, intervals=2, degrees=1, view_degrees=0, depth=1, width=1, skip=1, head_width=1)
+
+
+@dataclass(frozen=True)
+class MipTraining:
+    """How the field `mip` is trained; the paper's values. Fewer steps than its million want less delay."""
+
+    batch: int = 4096
+    """Rays per step."""
+    lr_first: float = 5e-4
+    """Learning rate at the start, but for the delay."""
+    lr_last: float = 5e-6
+    """Learning rate at the end."""
+    delay: int = 2500
+    """Steps over which the learning rate rises."""
+    delay_mult: float = 0.01
+    """Share of it that the first step has."""
+    coarse_weight: float = 0.1
+    """Weight of the coarse level in the loss."""
+    validation_pixels: int = 2048
+    """Pixels of each validation view, the same ones always, that figures during training come from."""
+    model: MipOptions = MipOptions()
+
+    def __post_init__(self) -> None:
+        """Raise an OptionError where a value cannot work."""
+        _at_least("mip", self, batch=1, delay=0, delay_mult=0, coarse_weight=0, validation_pixels=1)
+        for name in ("lr_first", "lr_last"):
+            if not getattr(self, name) > 0:
+                raise OptionError(
+                    "option out of range", where=f"mip.{name}", expected="above 0", actual=getattr(self, name)
+                )
+
+
+@dataclass(frozen=True)
+class GridOptions:
+    """How the field `grid` is trained."""
+
+    batch: int = 8192
+    """Rays per step."""
+
+
+@dataclass(frozen=True)
+class RadianceOptions:
+    """All of it. A run's folder has them as `config.yaml`."""
+
+    anyview: str = ""
+    """Version of anyview that began the run."""
+    scene: str = ""
+    """Folder with the posed images."""
+    geometry: str | None = None
+    """Workspace of the same scene's reconstruction, whose depth tells the field `grid` where the surface can be."""
+    field: Literal["grid", "mip"] = "grid"
+    """`grid` trains in minutes on a processor; `mip` is mip-NeRF to the letter, and wants a GPU."""
+    data: DataOptions = DataOptions()
+    mip: MipTraining = MipTraining()
+    grid: GridOptions = GridOptions()
+    loop: LoopOptions = _LOOP

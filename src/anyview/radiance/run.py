@@ -1,0 +1,207 @@
+"""A run's folder: what it was asked for (`config.yaml`), and its weights as a renderer.
+
+Nothing here loads the training loop, whose library takes seconds to load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from anyview import __version__
+from anyview.errors import FormatError, OptionError, WorkspaceError
+from anyview.formats.files import atomic_write, digest_file
+from anyview.progress import SILENT, Progress
+from anyview.radiance.fields import mip
+from anyview.radiance.options import RadianceOptions
+from anyview.radiance.pictures import BACKGROUNDS
+from anyview.radiance.rays import RADIUS_PER_PIXEL
+from anyview.radiance.render_mip import MipRenderer
+from anyview.radiance.renderer import Renderer
+from anyview.radiance.views import FieldViews, field_views
+from anyview.scene.load import load_scene
+from anyview.scene.scene import Scene
+from anyview.training.checkpoint import Checkpoints, load_checkpoint
+from anyview.training.config import from_yaml, to_yaml
+
+_VERSIONS = {"mip": mip.VERSION}
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run that has something to show.
+
+    Attributes:
+        folder: where it lies.
+        options: that it was trained with.
+        views: of its scene.
+        renderer: of its field.
+        step: steps that its weights have seen.
+        digest: of the checkpoint that they come from.
+    """
+
+    folder: Path
+    options: RadianceOptions
+    views: FieldViews
+    renderer: Renderer
+    step: int
+    digest: str
+
+    @property
+    def background(self) -> float:
+        """Grey level behind its pictures."""
+        return BACKGROUNDS[self.options.data.background]
+
+
+def config_path(run: Path) -> Path:
+    """The file of a run's options."""
+    return run / "config.yaml"
+
+
+def read_config(run: Path) -> RadianceOptions:
+    """The options of a run.
+
+    Raises:
+        WorkspaceError: the folder is no run.
+        FormatError, OptionError: its options are damaged.
+    """
+    try:
+        text = config_path(run).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise WorkspaceError(
+            "not a run", where=run, expected="a folder with config.yaml",
+            hint="run `anyview radiance train SCENE --out RUN` first",
+        ) from None  # fmt: skip
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError("options cannot be read", where=config_path(run), actual=str(error)) from error
+    return from_yaml(RadianceOptions, text, str(config_path(run)))
+
+
+def write_config(run: Path, options: RadianceOptions, scene: Path) -> RadianceOptions:
+    """Write a run's options, scene and version of anyview beside it; gives the options with these.
+
+    Raises:
+        OptionError: the run has checkpoints that were made with others.
+        WorkspaceError: the folder cannot be written to.
+    """
+    options = replace(options, scene=str(scene.resolve()), anyview=__version__)
+    if config_path(run).exists() and any((run / "checkpoints").glob("*.safetensors")):
+        before = read_config(run)
+        options = replace(options, anyview=before.anyview)
+        for key, then, now in _differences(asdict(before), asdict(options)):
+            if not key.startswith("loop.") and key != "data.memory_gib":  # the loop knows which of its own may change
+                raise OptionError(
+                    f"option `{key}` is not what this run began with", where=run, expected=then, actual=now,
+                    hint="leave it as it was, or choose another --out",
+                )  # fmt: skip
+    with atomic_write(config_path(run)) as temporary:
+        temporary.write_text(to_yaml(options), encoding="utf-8")
+    return options
+
+
+def open_run(
+    run: Path,
+    which: Literal["best", "latest"] = "best",
+    scene: Scene | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    progress: Progress = SILENT,
+) -> Run:
+    """A run's weights, ready to render.
+
+    Args:
+        run: the folder.
+        which: those of the best validation, or the last ones. Without whole best ones, the last are taken and said.
+        scene: the run's own by default.
+        device: of the field.
+        progress: told where other weights than the wanted are taken.
+
+    Raises:
+        WorkspaceError: no run, nothing trained, or weights of another model or version.
+        FormatError: options or all checkpoints are damaged.
+        SceneError: the scene has gone, or is not usable.
+    """
+    options = read_config(run)
+    state, meta, path = _load(run, which, progress)
+    views = field_views(load_scene(options.scene) if scene is None else scene, options.data)
+    _check_model(meta, options, run)
+    there = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    try:
+        renderer = make_renderer(options, views, state["trainee"], torch.device(there))
+        step = int(meta["run"]["step"])
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise WorkspaceError(
+            "the checkpoint does not fit the model", where=path, actual=" ".join(str(error).split())[:200],
+            hint="config.yaml has been changed, or the file is of another run",
+        ) from error  # fmt: skip
+    return Run(run, options, views, renderer, step, digest_file(path))
+
+
+def make_renderer(
+    options: RadianceOptions, views: FieldViews, state: Mapping[str, Any], device: torch.device
+) -> Renderer:
+    """A field from its trainee's state.
+
+    Raises:
+        KeyError, RuntimeError: the state is of another model.
+    """
+    if options.field == "mip":
+        model = mip.MipNeRF(options.mip.model, BACKGROUNDS[options.data.background])
+        model.load_state_dict(state["model"])
+        return MipRenderer(model.to(device).eval(), _footprint(views))
+    raise NotImplementedError(options.field)
+
+
+def shot_depths(views: FieldViews) -> tuple[float, float]:
+    """Near and far for cameras that are none of the scene's: what all of its views need."""
+    return min(v.near or 0.0 for v in views.train), max(v.far or views.far for v in views.train)
+
+
+def _footprint(views: FieldViews) -> float:
+    """Standard deviation of what a pixel covers amid near and far, in each direction across the ray, scene units."""
+    radii = [RADIUS_PER_PIXEL / v.camera.fy * ((v.near or 0) + (v.far or 0)) / 2 for v in views.train]
+    return float(np.median(radii)) / 2
+
+
+def _load(run: Path, which: str, progress: Progress) -> tuple[Any, dict[str, Any], Path]:
+    """State, facts and file of the wanted checkpoint, or of the newest whole one."""
+    checkpoints = Checkpoints(run / "checkpoints")
+    if which == "best":
+        try:
+            return *load_checkpoint(checkpoints.best), checkpoints.best
+        except FormatError as error:
+            damaged = error if checkpoints.best.exists() else None
+    else:
+        damaged = None
+    found = checkpoints.latest(progress.note)
+    if found is None:
+        if damaged is not None:
+            raise damaged
+        raise WorkspaceError("nothing is trained yet", where=run, hint="run `anyview radiance train` on it first")
+    path = checkpoints.path(int(found[1]["run"]["step"]))
+    if which == "best":
+        why = "this run has no best weights" if damaged is None else str(damaged)
+        progress.note(f"{why}; those of step {found[1]['run']['step']} are taken")
+    return *found, path
+
+
+def _check_model(meta: Mapping[str, Any], options: RadianceOptions, run: Path) -> None:
+    wanted = options.field, _VERSIONS.get(options.field, 1)
+    actual = meta.get("model"), meta.get("version")
+    if actual != wanted:
+        raise WorkspaceError(
+            "the checkpoint is of another model", where=run, expected=f"{wanted[0]}, version {wanted[1]}",
+            actual=f"{actual[0]}, version {actual[1]}", hint="train it again with another --out",
+        )  # fmt: skip
+
+
+def _differences(before: Any, now: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    """Dotted names and both values of the options that differ."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        pairs = [_differences(before[key], now[key], f"{path}.{key}" if path else key) for key in before]
+        return [one for found in pairs for one in found]
+    return [] if before == now else [(path, before, now)]

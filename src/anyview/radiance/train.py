@@ -1,0 +1,54 @@
+"""From a scene's folder to a trained field: the shared loop with the field that the options name."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from anyview.errors import OptionError
+from anyview.progress import SILENT, Progress
+from anyview.radiance.options import RadianceOptions
+from anyview.radiance.run import write_config
+from anyview.radiance.train_mip import MipTrainee
+from anyview.radiance.views import FieldViews, field_views
+from anyview.scene.load import load_scene
+from anyview.training.loop import TrainingResult, train
+from anyview.training.trainee import Trainee
+
+_NOT_THE_RESULT = ("anyview", "scene")  # where a scene lies does not change what is learnt; its views have a digest
+
+
+def train_field(scene: Path, run: Path, options: RadianceOptions, progress: Progress = SILENT) -> TrainingResult:
+    """Train, or go on training; the folder then has `config.yaml`, `checkpoints/`, `log.csv`, `tensorboard/`.
+
+    Args:
+        scene: folder with posed images.
+        run: the folder.
+        options: a run that has begun must have the same, but for how long it goes.
+        progress: told how it goes.
+
+    Raises:
+        SceneError, FormatError: the scene is not usable.
+        KeyboardInterrupt, AnyviewError: as `anyview.training.loop.train`.
+    """
+    if options.geometry is not None and options.field == "mip":
+        raise OptionError("the field mip takes no geometry", where="geometry", hint="choose --field grid")
+    views = field_views(load_scene(scene), options.data)
+    trainee = make_trainee(options, views, run, progress)
+    options = write_config(run, options, scene)
+    return train(trainee, run, options.loop, _config(options, views), progress)
+
+
+def make_trainee(options: RadianceOptions, views: FieldViews, run: Path, progress: Progress = SILENT) -> Trainee:
+    """The trainee of the field that the options name."""
+    if options.field == "mip":
+        return MipTrainee(options, views, run, progress)
+    raise NotImplementedError(options.field)
+
+
+def _config(options: RadianceOptions, views: FieldViews) -> dict[str, object]:
+    """What decides the result; of both fields only the one that is trained."""
+    other = "grid" if options.field == "mip" else "mip"
+    config = {k: v for k, v in asdict(options).items() if k not in (*_NOT_THE_RESULT, other, "loop")}
+    config["data"].pop("memory_gib")
+    return {**config, "views": views.fingerprint()}
