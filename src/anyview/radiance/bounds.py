@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,6 +14,9 @@ from scipy.ndimage import binary_dilation
 
 from anyview.errors import SceneError
 from anyview.formats.ply import read_ply
+from anyview.radiance.depths import box_of_interest
+from anyview.radiance.options import DataOptions
+from anyview.radiance.views import FieldViews
 from anyview.scene.attention import converging_axes
 from anyview.scene.scene import Scene, View
 from anyview.typing import Points
@@ -20,6 +25,59 @@ _SEARCH = 64  # cells per side of the grid in which the object is looked for
 _TIGHTENINGS = 3  # of the cube around what is found
 _MARGIN = 1.02
 _AROUND = 2  # cells around a reconstructed point in which the surface may be
+
+
+class GridBounds(NamedTuple):
+    """A cube in the world and which of its cells can hold anything."""
+
+    low: Float64[np.ndarray, "3"]
+    side: float
+    possible: UInt8[np.ndarray, "G G G"]  # z, y, x
+    is_hull: bool  # whether a pixel off the object meets nothing
+
+
+def grid_bounds(views: FieldViews, data: DataOptions, cells: int, geometry: Path | None = None) -> GridBounds:
+    """The visual hull where all training views have masks; else the box of interest, else what the cameras look at.
+
+    With `geometry`, the folder of a reconstruction, only the surroundings of its points and of its mesh are possible.
+
+    Raises:
+        SceneError: masks that exclude each other, no reconstruction there, or one of another scene.
+    """
+    scene = replace(views.scene, views=views.train)
+    hull = all(view.mask() is not None for view in views.train)
+    points = None if geometry is None else reconstructed_points(geometry)
+    if hull:
+        low, side, possible = visual_hull(scene, cells)
+    elif points is not None:
+        low, side, _ = around_points(points, cells)
+        possible = np.ones((cells, cells, cells), np.uint8)
+    else:
+        low, side = _cube(views, data)
+        possible = np.ones((cells, cells, cells), np.uint8)
+    if points is not None:
+        possible = possible & shell(points, low, side, cells)
+        if not possible.any():
+            raise SceneError(
+                "the reconstruction lies elsewhere", where=geometry, expected="one of the same scene",
+                hint="reconstruct this scene",
+            )  # fmt: skip
+    return GridBounds(low, side, possible, hull)
+
+
+def _cube(views: FieldViews, data: DataOptions) -> tuple[Float64[np.ndarray, "3"], float]:
+    """Around the box of interest, or around what the cameras look at, as wide as they look deep."""
+    box = box_of_interest(views.scene, data)
+    if box is not None:
+        low, high = np.asarray(box, np.float64).reshape(2, 3)
+        side = float((high - low).max())
+        return (low + high) / 2 - side / 2, side
+    center, together = converging_axes(replace(views.scene, views=views.train))
+    if not together:
+        axes = [v.center + v.world_from_cam[:3, 2] * (views.near + views.far) / 2 for v in views.train]
+        center = np.mean(axes, 0)
+    side = views.far - views.near
+    return center - side / 2, side
 
 
 def visual_hull(scene: Scene, cells: int) -> tuple[Float64[np.ndarray, "3"], float, UInt8[np.ndarray, "G G G"]]:

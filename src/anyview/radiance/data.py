@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -63,6 +64,7 @@ class TrainingPixels:
         self.table = RayTable(shots, self.device)
         self._widths = torch.tensor([shot.camera.width for shot in shots], device=self.device)
         counts = [shot.camera.width * shot.camera.height for shot in shots]
+        self._counts = counts
         self._ends = torch.tensor(counts, device=self.device).cumsum(0)
         self.count = sum(counts)
         """N."""
@@ -107,6 +109,15 @@ class TrainingPixels:
         blank = self._blanks[view, None]
         rays = rays._replace(lossmult=torch.where(blank & (alpha == 0), 0.0, rays.lossmult))
         return rays, rgb, torch.where(blank, 1.0, alpha) if self.has_alpha else None
+
+    def near_the_object(self, reach: int) -> Int[Tensor, "P"]:
+        """Rows of pixels with alpha, and of those within `reach` rows and columns of one."""
+        kernel, found = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8), []
+        for end, width, count in zip(self._ends.tolist(), self._widths.tolist(), self._counts, strict=True):
+            alpha = self._pixels[end - count : end, 3].cpu().numpy().reshape(-1, width)
+            near = cv2.dilate((alpha > 0).astype(np.uint8), kernel)
+            found.append(torch.from_numpy(np.flatnonzero(near)) + (end - count))
+        return torch.cat(found).to(self.device)
 
     def _read(self, views: Sequence[View], downscale: int, progress: Progress) -> Iterator[UInt8[np.ndarray, "_ 4"]]:
         """Rows of the table, one view after the other; a photograph's blank edges get alpha 0 and a mark."""

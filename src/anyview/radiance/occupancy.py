@@ -24,6 +24,11 @@ _LIMIT = 10.0  # optical depth behind which nothing is seen
 _PRUNE_FROM = 64  # updates before which no cell is closed
 
 
+def unknown_occupancy(cells: int) -> Occupancy:
+    """A unit cube whose cells are all open, for a state to be loaded into."""
+    return Occupancy(np.zeros(3), 1.0, np.ones((cells,) * 3, np.uint8), 0.0)
+
+
 class Occupancy(nn.Module):
     """A cube in the world, its cells, and which of them are open.
 

@@ -119,10 +119,52 @@ class MipTraining:
 
 @dataclass(frozen=True)
 class GridOptions:
-    """How the field `grid` is trained."""
+    """The field `grid` and its training."""
 
-    batch: int = 8192
-    """Rays per step."""
+    levels: int = 8
+    """Levels of the hash grid; multiples of 8 are fastest."""
+    coarsest: int = 16
+    """Cells per side of its coarsest level."""
+    finest: int = 512
+    """Cells per side of its finest level."""
+    log2_entries: int = 18
+    """Logarithm, base 2, of the most entries that a level has."""
+    width: int = 64
+    """Features of the network's two hidden layers; multiples of 16 are fastest."""
+    harmonics: Literal[1, 4, 9] = 9
+    """Spherical harmonics by which a colour depends on the direction; 1: not at all."""
+    cells: int = 128
+    """Cells per side of the grid that tells where the scene can be opaque."""
+    steps: int = 384
+    """Steps along the diagonal of the scene's cube."""
+    samples: int = 32768
+    """Samples per step of training; the number of rays follows from it."""
+    rate: float = 0.02
+    """Learning rate of the table at the start; the network has half of it."""
+    last_rate: float = 0.03
+    """Share of the learning rate that is left at the end."""
+    least_alpha: float = 0.003
+    """Cells through which a step is less opaque than this are passed over."""
+    reopened: float = 0.0
+    """Share of the cells passed over that is looked at again after each look at all of them."""
+    random_background: bool = True
+    """Train transparent images over a new colour for each ray, so that what is transparent is learnt."""
+    validation_pixels: int = 2048
+    """Pixels of each validation view, the same ones always, that figures during training come from."""
+
+    def __post_init__(self) -> None:
+        """Raise an OptionError where a value cannot work."""
+        _at_least(
+            "grid", self, levels=1, coarsest=2, finest=2, log2_entries=4, width=1, cells=8, steps=16, samples=64,
+            last_rate=0, least_alpha=0, reopened=0, validation_pixels=1,
+        )  # fmt: skip
+        if not self.rate > 0:
+            raise OptionError("option out of range", where="grid.rate", expected="above 0", actual=self.rate)
+        if self.finest < self.coarsest:
+            raise OptionError(
+                "the finest level is coarser than the coarsest", where="grid", expected="coarsest <= finest",
+                actual=f"{self.coarsest} and {self.finest}",
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,12 @@ from anyview import __version__
 from anyview.errors import FormatError, OptionError, WorkspaceError
 from anyview.formats.files import atomic_write, digest_file
 from anyview.progress import SILENT, Progress
-from anyview.radiance.fields import mip
+from anyview.radiance.fields import grid, mip
+from anyview.radiance.occupancy import unknown_occupancy
 from anyview.radiance.options import RadianceOptions
 from anyview.radiance.pictures import BACKGROUNDS
 from anyview.radiance.rays import RADIUS_PER_PIXEL
+from anyview.radiance.render_grid import GridRenderer
 from anyview.radiance.render_mip import MipRenderer
 from anyview.radiance.renderer import Renderer
 from anyview.radiance.views import FieldViews, field_views
@@ -29,7 +31,7 @@ from anyview.scene.scene import Scene
 from anyview.training.checkpoint import Checkpoints, load_checkpoint
 from anyview.training.config import from_yaml, to_yaml
 
-_VERSIONS = {"mip": mip.VERSION}
+_VERSIONS = {"mip": mip.VERSION, "grid": grid.VERSION}
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +155,9 @@ def make_renderer(
         model = mip.MipNeRF(options.mip.model, BACKGROUNDS[options.data.background])
         model.load_state_dict(state["model"])
         return MipRenderer(model.to(device).eval(), _footprint(views))
-    raise NotImplementedError(options.field)
+    field = grid.GridField(options.grid, unknown_occupancy(options.grid.cells), torch.Generator())
+    field.load_state_dict(state["field"])
+    return GridRenderer(field.eval(), BACKGROUNDS[options.data.background])
 
 
 def shot_depths(views: FieldViews) -> tuple[float, float]:

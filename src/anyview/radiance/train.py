@@ -9,6 +9,7 @@ from anyview.errors import OptionError
 from anyview.progress import SILENT, Progress
 from anyview.radiance.options import RadianceOptions
 from anyview.radiance.run import write_config
+from anyview.radiance.train_grid import GridTrainee
 from anyview.radiance.train_mip import MipTrainee
 from anyview.radiance.views import FieldViews, field_views
 from anyview.scene.load import load_scene
@@ -43,7 +44,7 @@ def make_trainee(options: RadianceOptions, views: FieldViews, run: Path, progres
     """The trainee of the field that the options name."""
     if options.field == "mip":
         return MipTrainee(options, views, run, progress)
-    raise NotImplementedError(options.field)
+    return GridTrainee(options, views, run, progress)
 
 
 def _config(options: RadianceOptions, views: FieldViews) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Training of the grid field: rays through pixels that can hold something, a fixed number of samples per step.
+"""The grid field in training: rays through pixels that can hold something, a fixed number of samples per step.
 
 Letters: R rays, N samples of all rays.
 """
@@ -6,42 +6,44 @@ Letters: R rays, N samples of all rays.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import log10
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from anyview.radiance.fields.grid import GridField, GridOptions
+from anyview.progress import SILENT, Progress
+from anyview.radiance.bounds import GridBounds, grid_bounds
+from anyview.radiance.data import TrainingPixels, over
+from anyview.radiance.fields.grid import VERSION, GridField
 from anyview.radiance.grid.optimizer import TableAdam
 from anyview.radiance.occupancy import Occupancy
-from anyview.radiance.rays import Rays
+from anyview.radiance.options import RadianceOptions
+from anyview.radiance.pictures import BACKGROUNDS
+from anyview.radiance.render_grid import GridRenderer
+from anyview.radiance.validation import ValidationPixels
+from anyview.radiance.views import FieldViews
 from anyview.training.trainee import GeneratorState, Moment, Stateful
 
-_UPDATE_EVERY = 16  # steps between updates of the open cells
+_UPDATE_EVERY = 16  # steps between looks at all cells
 _WARMUP = 20  # steps in which the learning rate rises
+_NETWORK_RATE = 0.5  # of the table's
 
 
-class Pixels(Protocol):
-    """Where batches come from."""
-
-    def batch(
-        self, generator: torch.Generator, count: int, among: Int64[Tensor, "P"] | None = None
-    ) -> tuple[Rays, Float[Tensor, "R 3"], Float[Tensor, "R 1"] | None]:
-        """Rays with straight colours and, where the images have it, alpha."""
-        ...
-
-
-class Counter:
-    """A number that is kept with the rest."""
+class RunningMean:
+    """A mean that forgets, kept with the rest of a run's state."""
 
     def __init__(self, value: float) -> None:
         self.value = value
 
+    def add(self, value: float) -> None:
+        """A tenth of the new."""
+        self.value += 0.1 * (value - self.value)
+
     def state_dict(self) -> dict[str, float]:
-        """The number."""
+        """The mean."""
         return {"value": self.value}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -53,82 +55,99 @@ class GridTrainee:
     """See `anyview.training.trainee.Trainee`.
 
     Args:
-        pixels: what is trained on.
-        among: indices of the pixels that rays are drawn from; None is all.
-        validation: views to look at: rays and true colours over white.
+        options: of the field `grid`, and of the data.
+        views: to learn from and to validate on.
+        folder: the run's, for pixels that do not fit the memory.
+        progress: told of images that are read.
     """
 
     name = "grid"
-    version = 1
+    version = VERSION
 
     def __init__(
-        self, options: GridOptions, pixels: Pixels, occupancy: Occupancy, seed: int,
-        among: Int64[Tensor, "P"] | None = None, background: str = "random",
-        validation: list[tuple[Rays, Float[Tensor, "R 3"]]] | None = None,
-    ) -> None:  # fmt: skip
-        self.options, self.pixels, self.among, self.background = options, pixels, among, background
-        self.validation = validation or []
-        self.generator = torch.Generator().manual_seed(seed)
-        self.field = GridField(options, occupancy, self.generator)
-        self.table_optimizer = TableAdam([self.field.table], options.rate)
-        self.network_optimizer = torch.optim.Adam(
-            [self.field.w1, self.field.w2, self.field.w3], options.rate / 2, (0.9, 0.99), 1e-15
-        )
-        self.per_ray = Counter(options.steps / 8)
-        self.last: dict[str, Tensor] = {}
+        self, options: RadianceOptions, views: FieldViews, folder: Path | None = None, progress: Progress = SILENT
+    ) -> None:
+        self._options, self._views, self._folder, self._progress = options, views, folder, progress
+        self._batch: dict[str, Tensor] = {}
 
     def setup(self, fabric: Fabric) -> None:
-        """Everything stays on the processor."""
+        """See `Trainee.setup`. The field stays on the processor."""
+        o, data, seed = self._options.grid, self._options.data, self._options.loop.seed
+        self._pixels = TrainingPixels(
+            self._views.train, downscale=data.downscale, memory_gib=data.memory_gib, folder=self._folder,
+            progress=self._progress,
+        )  # fmt: skip
+        self._validation = ValidationPixels(
+            self._views.val, o.validation_pixels, BACKGROUNDS[data.background], data.downscale, seed
+        )
+        geometry = None if self._options.geometry is None else Path(self._options.geometry)
+        bounds = grid_bounds(self._views, data, o.cells, geometry)
+        self._among = self._candidates(bounds)
+        self._generator = torch.Generator().manual_seed(seed)
+        occupancy = Occupancy(bounds.low, bounds.side, bounds.possible, 2.3 / bounds.side)
+        self._field = GridField(o, occupancy, self._generator)
+        network = [self._field.w1, self._field.w2, self._field.w3]
+        self._table_adam = TableAdam([self._field.table], o.rate)
+        self._network_adam = torch.optim.Adam(network, o.rate, (0.9, 0.99), 1e-15)
+        self._per_ray = RunningMean(o.steps / 8)
 
-    def state(self) -> Mapping[str, Stateful]:
-        """Field, optimisers, random sequence, the running mean of samples per ray."""
+    def state(self) -> dict[str, Stateful]:
+        """See `Trainee.state`."""
         return {
-            "field": self.field, "table_optimizer": self.table_optimizer, "network_optimizer": self.network_optimizer,
-            "generator": GeneratorState(self.generator), "per_ray": self.per_ray,
+            "field": self._field, "table_adam": self._table_adam, "network_adam": self._network_adam,
+            "generator": GeneratorState(self._generator), "per_ray": self._per_ray,
         }  # fmt: skip
 
-    def step(self, moment: Moment) -> Mapping[str, Tensor | float]:
-        """One batch: mean squared error over a background that is new for each ray, where there is alpha."""
-        o, field = self.options, self.field
-        count = max(64, int(o.samples / self.per_ray.value) // 64 * 64)
-        rays, rgb, alpha = self.pixels.batch(self.generator, count, self.among)
-        behind = torch.ones_like(rgb)
-        if alpha is not None:
-            if self.background == "random":
-                behind = torch.rand(rgb.shape, generator=self.generator)
-            rgb = alpha * rgb + (1 - alpha) * behind
-        self.last = {"origins": rays.origins, "directions": rays.directions, "rgb": rgb}
-        packed = field.occupancy.march(rays, field.step, self.generator)
-        self.per_ray.value += 0.1 * (len(packed.points) / count - self.per_ray.value)
-        rate = o.rate * min(1, (moment.step + 1) / _WARMUP) * o.last_rate**moment.share
-        for optimizer, share in ((self.table_optimizer, 1.0), (self.network_optimizer, 0.5)):
-            optimizer.param_groups[0]["lr"] = rate * share
-            optimizer.zero_grad()
+    def step(self, moment: Moment) -> dict[str, Tensor | float]:
+        """See `Trainee.step`: the mean squared error of as many rays as have the wanted number of samples."""
+        o, field = self._options.grid, self._field
+        count = max(64, int(o.samples / self._per_ray.value) // 64 * 64)
+        rays, straight, alpha = self._draw(count)
+        behind: Tensor | float = BACKGROUNDS[self._options.data.background]
+        if o.random_background and alpha is not None:
+            behind = torch.rand(straight.shape, generator=self._generator)
+        rgb = over(straight, alpha, behind)
+        self._batch = {**rays._asdict(), "rgb": rgb}
+        packed = field.occupancy.march(rays, field.step, self._generator)
+        self._per_ray.add(len(packed.points) / count)
+        self._set_rates(moment)
         result, densities = field(rays, packed)
-        color = result[:, :3] + (1 - result[:, 3:4]) * behind
-        loss = ((color - rgb) ** 2).mean()
+        error = (result[:, :3] + (1 - result[:, 3:4]) * behind - rgb).square()
+        loss = (rays.lossmult * error).sum() / (3 * rays.lossmult.sum())
+        for adam in (self._table_adam, self._network_adam):
+            adam.zero_grad()
         loss.backward()
-        self.table_optimizer.step()
-        self.network_optimizer.step()
+        for adam in (self._table_adam, self._network_adam):
+            adam.step()
         field.occupancy.learn(packed, densities)
         if (moment.step + 1) % _UPDATE_EVERY == 0:
-            field.occupancy.update(o.least_alpha / field.step, o.reopened, self.generator)
-        error = float(loss.detach())
-        return {"loss": error, "psnr": -10 * log10(max(error, 1e-12)), "items": count, "samples": len(packed.points)}
+            field.occupancy.update(o.least_alpha / field.step, o.reopened, self._generator)
+        psnr = -10 * torch.log10(error.detach().mean().clamp_min(1e-12))
+        return {"loss": loss.detach(), "psnr": psnr, "items": float(count), "samples": float(len(packed.points))}
 
-    @torch.no_grad()
     def validate(self, moment: Moment) -> Mapping[str, float]:
-        """Mean PSNR over white of the pixels that are held back, view by view."""
-        errors = [float(((self.render(rays) - rgb) ** 2).mean()) for rays, rgb in self.validation]
-        if not errors:
-            return {}
-        return {"psnr": sum(-10 * log10(max(e, 1e-12)) for e in errors) / len(errors)}
+        """See `Trainee.validate`."""
+        return self._validation.figures(GridRenderer(self._field, BACKGROUNDS[self._options.data.background]))
 
-    def render(self, rays: Rays) -> Float[Tensor, "R 3"]:
-        """Colours over white."""
-        result, _ = self.field(rays, self.field.occupancy.march(rays, self.field.step))
-        return (result[:, :3] + 1 - result[:, 3:4]).clamp(0, 1)
+    def batch(self) -> dict[str, Tensor]:
+        """See `Trainee.batch`."""
+        return self._batch
 
-    def batch(self) -> Mapping[str, Tensor]:
-        """Rays and colours of the last step."""
-        return self.last
+    def _draw(self, count: int) -> tuple[Any, Tensor, Tensor | None]:
+        if self._among is None:
+            return self._pixels.batch(self._generator, count)
+        return self._pixels.at(self._among[torch.randint(len(self._among), (count,), generator=self._generator)])
+
+    def _set_rates(self, moment: Moment) -> None:
+        o = self._options.grid
+        rate = o.rate * min(1.0, (moment.step + 1) / _WARMUP) * o.last_rate**moment.share
+        self._table_adam.param_groups[0]["lr"] = rate
+        self._network_adam.param_groups[0]["lr"] = _NETWORK_RATE * rate
+
+    def _candidates(self, bounds: GridBounds) -> Int[Tensor, "P"] | None:
+        """Rows of pixels whose rays can meet something: with a hull, those around the object; None is all."""
+        if not bounds.is_hull:
+            return None
+        radius = bounds.side / len(bounds.possible)
+        reach = max(radius * v.camera.fx / max(float(v.near or 0), radius) for v in self._views.train)
+        return self._pixels.near_the_object(max(1, round(reach / self._options.data.downscale)))

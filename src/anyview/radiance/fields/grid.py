@@ -6,9 +6,6 @@ Letters: R rays, N samples of all rays, K basis functions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,42 +14,14 @@ from anyview.radiance.grid.compositing import LARGEST, Packed, blend, harmonics
 from anyview.radiance.grid.encoding import encode, make_levels, table_size
 from anyview.radiance.grid.network import run_network
 from anyview.radiance.occupancy import Occupancy
+from anyview.radiance.options import GridOptions
 from anyview.radiance.rays import Rays
+
+VERSION = 1
+"""Of the weights; a checkpoint of another is refused."""
 
 _LANES = 16
 _GAIN = 3.0  # of the network's density output: it must travel far, from fog to opaque
-
-
-@dataclass(frozen=True)
-class GridOptions:
-    """Of the field and its training."""
-
-    levels: int = 8
-    """Levels of the grid; a multiple of 8 wastes nothing."""
-    coarsest: int = 16
-    """Cells per side of the coarsest level."""
-    finest: int = 512
-    """Cells per side of the finest level."""
-    log2_entries: int = 18
-    """Logarithm of the most entries that a level has."""
-    width: int = 64
-    """Features of the two hidden layers."""
-    harmonics: Literal[1, 4, 9] = 9
-    """Spherical harmonics that a colour depends on the direction by; 1 is not at all."""
-    cells: int = 128
-    """Cells per side of the grid that tells where the scene can be opaque."""
-    steps: int = 512
-    """Steps along the diagonal of the scene's cube."""
-    samples: int = 32768
-    """Samples of a step of training; the number of rays follows."""
-    rate: float = 0.02
-    """Learning rate of the table at first; the network's is half of it."""
-    last_rate: float = 0.03
-    """Share of the learning rate at the end."""
-    least_alpha: float = 0.003
-    """A cell through which a step is less opaque than this is passed over."""
-    reopened: float = 0.0
-    """Share of the closed cells that are looked at again, at each update."""
 
 
 class GridField(nn.Module):

@@ -39,10 +39,10 @@ def _where_positive(gradient, activation):
 
 @njit(nogil=True, cache=True)
 def _is_zero(row):
+    largest = f32(0)
     for k in range(row.size):
-        if row[k] != 0:
-            return False
-    return True
+        largest = max(largest, abs(row[k]))
+    return largest == 0
 
 
 @njit(fastmath=_FAST, nogil=True, cache=True, parallel=True)

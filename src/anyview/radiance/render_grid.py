@@ -1,0 +1,41 @@
+"""A trained grid field as a `Renderer`."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from anyview.radiance.fields.grid import GridField
+from anyview.radiance.rays import Rays
+from anyview.radiance.renderer import Seen
+from anyview.radiance.rendering import SEEN
+
+_POINTS_AT_ONCE = 1 << 18
+
+
+class GridRenderer:
+    """See `anyview.radiance.renderer.Renderer`.
+
+    Args:
+        field: with its weights.
+        background: grey level behind everything.
+    """
+
+    rays_at_once = 1 << 14
+
+    def __init__(self, field: GridField, background: float = 1.0) -> None:
+        self._field, self._background = field, background
+
+    @torch.no_grad()
+    def render(self, rays: Rays) -> Seen:
+        """See `Renderer.render`."""
+        result, _ = self._field(rays, self._field.occupancy.march(rays, self._field.step))
+        rgb, opacity = result[:, :3], result[:, 3]
+        depth = torch.where(opacity >= SEEN, result[:, 4] / opacity.clamp_min(SEEN), torch.zeros_like(opacity))
+        return Seen(rgb + (1 - opacity)[:, None] * self._background, depth, opacity)
+
+    @torch.no_grad()
+    def density(self, points: Float[Tensor, "N 3"]) -> Float[Tensor, "N"]:
+        """See `Renderer.density`."""
+        return torch.cat([self._field.density(part) for part in points.split(_POINTS_AT_ONCE)])
