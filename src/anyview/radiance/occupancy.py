@@ -21,7 +21,7 @@ from anyview.radiance.rays import Rays
 MOST_SAMPLES = 1024
 """Of one ray."""
 _LIMIT = 10.0  # optical depth behind which nothing is seen
-_PRUNE_FROM = 64  # updates before which no cell is closed
+_PRUNE_FROM = 16  # updates before which no cell is closed
 
 
 def unknown_occupancy(cells: int) -> Occupancy:
@@ -90,7 +90,8 @@ class Occupancy(nn.Module):
         radii = (rays.radii[:, 0] / size).contiguous()
         parts = (t.numpy() for t in (starts, offsets, points, widths, middles))
         place(origins.numpy(), directions.numpy(), radii.numpy(), np.float32(step), *parts)
-        return Packed(points, widths, middles, offsets, step * torch.linalg.norm(rays.directions, dim=-1))
+        spans = torch.full_like(near, step)
+        return Packed(points, widths, middles, offsets, spans, step * torch.linalg.norm(rays.directions, dim=-1))
 
     def learn(self, packed: Packed, densities: Float[Tensor, "N"]) -> None:
         """Take in the samples' densities, per scene unit; -1 is not looked at."""

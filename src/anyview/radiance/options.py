@@ -135,8 +135,12 @@ class GridOptions:
     """Spherical harmonics by which a colour depends on the direction; 1: not at all."""
     cells: int = 128
     """Cells per side of the grid that tells where the scene can be opaque."""
-    steps: int = 384
+    steps: int = 512
     """Steps along the diagonal of the scene's cube."""
+    first_steps: int = 256
+    """The same when training begins."""
+    distortion: float = 0.0
+    """Weight of the distortion loss, which gathers the light of a ray in one place."""
     samples: int = 32768
     """Samples per step of training; the number of rays follows from it."""
     rate: float = 0.02
@@ -155,7 +159,8 @@ class GridOptions:
     def __post_init__(self) -> None:
         """Raise an OptionError where a value cannot work."""
         _at_least(
-            "grid", self, levels=1, coarsest=2, finest=2, log2_entries=4, width=1, cells=8, steps=16, samples=64,
+            "grid", self, levels=1, coarsest=2, finest=2, log2_entries=4, width=1, cells=8, steps=16, first_steps=16,
+            samples=64, distortion=0,
             last_rate=0, least_alpha=0, reopened=0, validation_pixels=1,
         )  # fmt: skip
         if not self.rate > 0:

@@ -89,7 +89,7 @@ class GridTrainee:
         network = [self._field.w1, self._field.w2, self._field.w3]
         self._table_adam = TableAdam([self._field.table], o.rate)
         self._network_adam = torch.optim.Adam(network, o.rate, (0.9, 0.99), 1e-15)
-        self._per_ray = RunningMean(o.steps / 8)
+        self._per_ray = RunningMean(o.first_steps / 8)
 
     def state(self) -> dict[str, Stateful]:
         """See `Trainee.state`."""
@@ -108,12 +108,15 @@ class GridTrainee:
             behind = torch.rand(straight.shape, generator=self._generator)
         rgb = over(straight, alpha, behind)
         self._batch = {**rays._asdict(), "rgb": rgb}
+        field.steps = o.first_steps * (o.steps / o.first_steps) ** moment.share
         packed = field.occupancy.march(rays, field.step, self._generator)
         self._per_ray.add(len(packed.points) / count)
         self._set_rates(moment)
         result, densities = field(rays, packed)
         error = (result[:, :3] + (1 - result[:, 3:4]) * behind - rgb).square()
         loss = (rays.lossmult * error).sum() / (3 * rays.lossmult.sum())
+        if o.distortion > 0:
+            loss = loss + o.distortion * result[:, 5].mean() / float(field.occupancy.size)
         for adam in (self._table_adam, self._network_adam):
             adam.zero_grad()
         loss.backward()
@@ -127,7 +130,11 @@ class GridTrainee:
 
     def validate(self, moment: Moment) -> Mapping[str, float]:
         """See `Trainee.validate`."""
-        return self._validation.figures(GridRenderer(self._field, BACKGROUNDS[self._options.data.background]))
+        steps, self._field.steps = self._field.steps, self._options.grid.steps
+        try:
+            return self._validation.figures(GridRenderer(self._field, BACKGROUNDS[self._options.data.background]))
+        finally:
+            self._field.steps = steps
 
     def batch(self) -> dict[str, Tensor]:
         """See `Trainee.batch`."""

@@ -64,7 +64,11 @@ def _packed(rays: int, generator: torch.Generator) -> Packed:
     n = int(offsets[-1])
     middles = torch.rand(n, generator=generator) + 2
     lengths = torch.rand(rays, generator=generator) * 0.1 + 0.01
-    return Packed(torch.rand((n, 3), generator=generator), torch.zeros(n), middles, offsets, lengths)
+    for r in range(rays):
+        part = middles[offsets[r] : offsets[r + 1]]
+        part.copy_(part.sort().values)
+    spans = torch.rand(rays, generator=generator) * 0.1
+    return Packed(torch.rand((n, 3), generator=generator), torch.zeros(n), middles, offsets, spans, lengths)
 
 
 @pytest.mark.parametrize("functions", [1, 4, 9])
@@ -75,7 +79,7 @@ def test_compositing(functions: int) -> None:
     basis = harmonics(directions, functions)
     raw = torch.randn((len(packed.points), 32), generator=generator)
     raw[:, 0] += 0.5  # no ray is blocked
-    given = torch.randn((60, 5), generator=generator)
+    given = torch.randn((60, 6), generator=generator)
     found = []
     for function in (compositing.blend, compositing.composite_with_torch):
         values = raw.clone().requires_grad_()
@@ -89,7 +93,9 @@ def test_compositing(functions: int) -> None:
 
 
 def test_blocked_rays_end() -> None:
-    packed = Packed(torch.rand((4, 3)), torch.zeros(4), torch.ones(4), torch.tensor([0, 4]), torch.ones(1))
+    packed = Packed(
+        torch.rand((4, 3)), torch.zeros(4), torch.ones(4), torch.tensor([0, 4]), torch.ones(1), torch.ones(1)
+    )
     raw = torch.full((4, 16), 3.0).requires_grad_()
     result, densities = compositing.blend(raw, torch.ones((1, 1)), packed)
     assert densities.tolist() == pytest.approx([np.exp(3), -1, -1, -1])

@@ -30,6 +30,7 @@ class GridField(nn.Module):
     def __init__(self, options: GridOptions, occupancy: Occupancy, generator: torch.Generator) -> None:
         super().__init__()
         self.options, self.occupancy = options, occupancy
+        self.steps: float = options.steps
         levels = make_levels(options.levels, options.coarsest, options.finest, options.log2_entries)
         self.register_buffer("levels", levels, persistent=False)
         self.levels: Tensor
@@ -52,7 +53,7 @@ class GridField(nn.Module):
     @property
     def step(self) -> float:
         """Length of the steps along rays, scene units."""
-        return float(3**0.5 * self.occupancy.size) / self.options.steps
+        return float(3**0.5 * self.occupancy.size) / self.steps
 
     @property
     def first_density(self) -> float:
@@ -64,8 +65,8 @@ class GridField(nn.Module):
         features = encode(points, widths, self.table, self.levels)
         return run_network(features, self.w1, self.w2, self.w3 * self._gains)
 
-    def forward(self, rays: Rays, packed: Packed) -> tuple[Float[Tensor, "R 5"], Float[Tensor, "N"]]:
-        """Per ray (red, green, blue, opacity, depth times opacity), without background.
+    def forward(self, rays: Rays, packed: Packed) -> tuple[Float[Tensor, "R 6"], Float[Tensor, "N"]]:
+        """Per ray (red, green, blue, opacity, depth times opacity, distortion), without background.
 
         The second result are the samples' densities per scene unit, -1 behind where a ray is blocked.
         """

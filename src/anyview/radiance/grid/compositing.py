@@ -24,6 +24,7 @@ class Packed(NamedTuple):
     widths: Float[Tensor, "N"]  # of the cone's Gaussian there
     middles: Float[Tensor, "N"]  # t of the middles
     offsets: Int64[Tensor, "E"]  # where each ray's samples begin, and the end: E = R + 1
+    spans: Float[Tensor, "R"]  # of each of a ray's intervals, in t
     lengths: Float[Tensor, "R"]  # of each of a ray's intervals, scene units; in `blend`, in the density's units
 
 
@@ -39,8 +40,10 @@ def harmonics(directions: Float[Tensor, "R 3"], count: int) -> Float[Tensor, "R 
 
 def blend(
     raw: Float[Tensor, "N C"], basis: Float[Tensor, "R K"], packed: Packed
-) -> tuple[Float[Tensor, "R 5"], Float[Tensor, "N"]]:
-    """Per ray (red, green, blue, opacity, depth times opacity), without background; and the samples' densities.
+) -> tuple[Float[Tensor, "R 6"], Float[Tensor, "N"]]:
+    """Per ray (red, green, blue, opacity, depth times opacity, distortion), without background; and densities.
+
+    Distortion is mip-NeRF 360's (arXiv 2111.12077, equation 15): how far apart, in t, the light comes from.
 
     Densities have no gradient, and are -1 behind where a ray is blocked. On processors by compiled kernels.
 
@@ -51,13 +54,13 @@ def blend(
         packed: the samples.
     """
     if raw.device.type == "cpu" and raw.dtype == torch.float32:
-        return _Blend.apply(raw, basis, packed.offsets, packed.lengths, packed.middles)
+        return _Blend.apply(raw, basis, packed.offsets, packed.lengths, packed.spans, packed.middles)
     return composite_with_torch(raw, basis, packed)
 
 
 def composite_with_torch(
     raw: Float[Tensor, "N C"], basis: Float[Tensor, "R K"], packed: Packed
-) -> tuple[Float[Tensor, "R 5"], Float[Tensor, "N"]]:
+) -> tuple[Float[Tensor, "R 6"], Float[Tensor, "N"]]:
     """The definition; rays are never cut short here, which the kernels do where 1e-4 of a ray is left."""
     count = packed.offsets.diff()
     ray = torch.repeat_interleave(torch.arange(len(count), device=raw.device), count)
@@ -71,20 +74,23 @@ def composite_with_torch(
     ones = torch.ones_like(weight)[:, None]
     parts = weight[:, None] * torch.cat([color, ones, packed.middles[:, None]], -1)
     result = torch.zeros((len(count), 5), dtype=raw.dtype, device=raw.device).index_add(0, ray, parts)
-    return result, density.detach()
+    pairs = (ray[:, None] == ray) * weight[:, None] * weight * (packed.middles[:, None] - packed.middles).abs()
+    spread = pairs.sum(1) + weight**2 * packed.spans[ray] / 3
+    distortion = torch.zeros_like(result[:, 0]).index_add(0, ray, spread)
+    return torch.cat([result, distortion[:, None]], 1), density.detach()
 
 
 class _Blend(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, raw: Tensor, basis: Tensor, offsets: Tensor, lengths: Tensor, middles: Tensor
+        ctx: Any, raw: Tensor, basis: Tensor, offsets: Tensor, lengths: Tensor, spans: Tensor, middles: Tensor
     ) -> tuple[Tensor, Tensor]:
         from anyview.radiance.kernels.compositing import blend as kernel
 
         n, r = len(raw), len(basis)
-        result, colors = torch.empty((r, 5)), torch.empty((n, 3))
+        result, colors = torch.empty((r, 6)), torch.empty((n, 3))
         weights, densities = torch.empty(n), torch.empty(n)
-        given = (raw.detach(), basis, offsets, lengths, middles)
+        given = (raw.detach(), basis, offsets, lengths, spans, middles)
         kernel(*(part.numpy() for part in (*given, result, colors, weights, densities)))
         ctx.save_for_backward(*given, result, colors, weights, densities)
         ctx.mark_non_differentiable(densities)
@@ -98,4 +104,4 @@ class _Blend(torch.autograd.Function):
         saved = ctx.saved_tensors
         out = torch.empty_like(saved[0])
         blend_back(*(part.numpy() for part in (*saved, given.contiguous(), out)))
-        return out, None, None, None, None
+        return out, None, None, None, None, None

@@ -1,7 +1,8 @@
 """Samples of many rays, one after the other, to pixels, and back: densities by exp, colours by spherical harmonics.
 
 Letters: R rays, N samples, K basis functions. A row of `raw` is (logarithm of density, K coefficients of red, K of
-green, K of blue, padding). A ray's result is (red, green, blue, opacity, depth times opacity).
+green, K of blue, padding). A ray's result is (red, green, blue, opacity, depth times opacity, distortion):
+the last is mip-NeRF 360's (arXiv 2111.12077, equation 15).
 The readable form is `anyview.radiance.grid.compositing.composite_with_torch`.
 """
 
@@ -29,16 +30,16 @@ def _sigmoid(x):
 
 
 @njit(fastmath=_FAST, nogil=True, cache=True, parallel=True)
-def blend(raw, basis, offsets, lengths, middles, result, colors, weights, densities):
-    """`result` (R, 5); per sample colours, weights and densities, -1 behind where the ray is blocked.
+def blend(raw, basis, offsets, lengths, spans, middles, result, colors, weights, densities):
+    """`result` (R, 6); per sample colours, weights and densities, -1 behind where the ray is blocked.
 
-    `lengths` (R) is the length of each of the ray's intervals, in the density's units.
+    `lengths` (R) is the length of each of the ray's intervals in the density's units, `spans` (R) the same in t.
     """
     rays, k = basis.shape
     for part in prange(_PARTS):
         for r in range(rays * part // _PARTS, rays * (part + 1) // _PARTS):
             left = f32(1)
-            red, green, blue, depth = f32(0), f32(0), f32(0), f32(0)
+            red, green, blue, depth, spread = f32(0), f32(0), f32(0), f32(0), f32(0)
             for i in range(offsets[r], offsets[r + 1]):
                 if left < f32(BLOCKED):
                     densities[i] = f32(-1)
@@ -57,19 +58,22 @@ def blend(raw, basis, offsets, lengths, middles, result, colors, weights, densit
                 red += weight * a
                 green += weight * b
                 blue += weight * c
+                spread += weight * (f32(2) * (middles[i] * (f32(1) - left) - depth) + weight * spans[r] * f32(1 / 3))
                 depth += weight * middles[i]
                 left = after
             result[r, 0], result[r, 1], result[r, 2] = red, green, blue
-            result[r, 3], result[r, 4] = f32(1) - left, depth
+            result[r, 3], result[r, 4], result[r, 5] = f32(1) - left, depth, spread
 
 
 @njit(fastmath=_FAST, nogil=True, cache=True, parallel=True)
-def blend_back(raw, basis, offsets, lengths, middles, result, colors, weights, densities, given, out):
-    """The gradient of `raw` (N, columns) from that of `result`, `given` (R, 5); zero behind where a ray is blocked."""
+def blend_back(raw, basis, offsets, lengths, spans, middles, result, colors, weights, densities, given, out):
+    """The gradient of `raw` (N, columns) from that of `result`, `given` (R, 6); zero behind where a ray is blocked."""
     rays, k = basis.shape
     for part in prange(_PARTS):
         for r in range(rays * part // _PARTS, rays * (part + 1) // _PARTS):
-            g0, g1, g2, g3, g4 = given[r, 0], given[r, 1], given[r, 2], given[r, 3], given[r, 4]
+            g0, g1, g2, g3, g4, g5 = given[r, 0], given[r, 1], given[r, 2], given[r, 3], given[r, 4], given[r, 5]
+            depth = result[r, 4]  # of what lies before a sample
+            opaque, far = f32(0), f32(0)  # opacity of what lies behind it, and times depth
             left = f32(1) - result[r, 3]
             behind = -left * g3  # what all that lies behind a sample adds to the loss
             for i in range(offsets[r + 1] - 1, offsets[r] - 1, -1):
@@ -79,6 +83,12 @@ def blend_back(raw, basis, offsets, lengths, middles, result, colors, weights, d
                     continue
                 a, b, c, weight = colors[i, 0], colors[i, 1], colors[i, 2], weights[i]
                 here = g0 * a + g1 * b + g2 * c + g4 * middles[i]
+                depth -= weight * middles[i]
+                before = f32(1) - left - weight
+                apart = middles[i] * (before - opaque) - depth + far
+                here += g5 * (f32(2) * apart + weight * spans[r] * f32(2 / 3))
+                opaque += weight
+                far += weight * middles[i]
                 slope = lengths[r] * (left * here - behind)
                 out[i, 0] = slope * densities[i] if raw[i, 0] < f32(LARGEST) else f32(0)
                 behind += weight * here
