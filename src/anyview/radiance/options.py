@@ -160,8 +160,7 @@ class GridOptions:
         """Raise an OptionError where a value cannot work."""
         _at_least(
             "grid", self, levels=1, coarsest=2, finest=2, log2_entries=4, width=1, cells=8, steps=16, first_steps=16,
-            samples=64, distortion=0,
-            last_rate=0, least_alpha=0, reopened=0, validation_pixels=1,
+            samples=64, distortion=0, last_rate=0, least_alpha=0, reopened=0, validation_pixels=1,
         )  # fmt: skip
         if not self.rate > 0:
             raise OptionError("option out of range", where="grid.rate", expected="above 0", actual=self.rate)
