@@ -1,13 +1,14 @@
 """Between which depths a scene lies, and whether its cameras look there at all.
 
-The first of these that is known: the options; the box of interest; Blender's 2 to 6, where the cameras look at a place
-between; known points; the place that the cameras look at. Depths are z in a camera's frame, scene units. Letters: V
-views, N points.
+The first of these that is known: the options; the views; the box of interest; Blender's 2 to 6, where the cameras look
+at a place between; known points; the place that the cameras look at. Depths are z in a camera's frame, scene units.
+Letters: V views, N points, M of them.
 """
 
 from __future__ import annotations
 
 from itertools import product
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
@@ -40,13 +41,14 @@ def depth_range(scene: Scene, data: DataOptions) -> tuple[float, float]:
     """Near and far for all views of a scene.
 
     Args:
-        scene: only the views that are trained on.
+        scene: only the views that are trained on. Where all tell a depth, the nearest near and the farthest far hold.
         data: may tell one or both.
 
     Raises:
         SceneError: nothing tells, near is not before far, or no camera looks at anything between them.
     """
-    near, far = data.near, data.far
+    near = _told(scene, "near") if data.near is None else data.near
+    far = _told(scene, "far") if data.far is None else data.far
     if near is None or far is None:
         found = _found(scene, box_of_interest(scene, data))
         near, far = found[0] if near is None else near, found[1] if far is None else far
@@ -84,6 +86,12 @@ def check_bounds(views: tuple[View, ...], box: Box) -> None:
             )  # fmt: skip
 
 
+def _told(scene: Scene, name: Literal["near", "far"]) -> float | None:
+    """What the views tell, if all do."""
+    told = [value for view in scene if (value := getattr(view, name)) is not None]
+    return None if len(told) < len(scene) else min(told) if name == "near" else max(told)
+
+
 def _found(scene: Scene, box: Box | None) -> tuple[float, float]:
     """Near and far from what the scene knows."""
     if box is not None:
@@ -117,7 +125,7 @@ def _attention(scene: Scene) -> Float64[np.ndarray, "V"] | None:
     return np.concatenate([_depths(view, point[None]) for view in scene]) if converging else None
 
 
-def _visible(scene: Scene, points: Points) -> Float64[np.ndarray, "N"]:
+def _visible(scene: Scene, points: Points) -> Float64[np.ndarray, "M"]:
     """Depths of the points that fall into images, of all views."""
     points = points[:: len(points) // _MOST_POINTS + 1]
     found = []

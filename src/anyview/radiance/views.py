@@ -80,11 +80,7 @@ def field_views(scene: Scene, data: DataOptions) -> FieldViews:
         _check_sizes((*train, *val, *test))
     if not val:
         train, val = _hold_back(train, data.holdout)
-    told = [(v.near, v.far) for v in train]
-    if data.near is None and data.far is None and all(n is not None and f is not None for n, f in told):
-        near, far = min(n for n, _ in told if n is not None), max(f for _, f in told if f is not None)
-    else:
-        near, far = depth_range(replace(scene, views=train), data)
+    near, far = depth_range(replace(scene, views=train), data)
 
     def with_depths(views: Iterable[View]) -> tuple[View, ...]:
         return tuple(

@@ -1,0 +1,128 @@
+"""`anyview radiance train | eval | render`: from a folder to figures and films; one sentence per mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from time import sleep
+
+import pytest
+
+from anyview.cli.main import main
+from anyview.cli.parse import parse
+from anyview.cli.radiance import Evaluate, Radiance, Render, Train
+from anyview.training import extra
+from soft_run import SMALL, soft_run, soft_scene
+
+SETTINGS = [word for setting in SMALL for word in ("--set", setting)]
+
+
+def test_words() -> None:
+    command = parse(["radiance", "train", "S", "--out", "O", "--field", "mip", "--set", "a=1", "--set", "b.c=x y"])
+    assert isinstance(command, Radiance)
+    assert command.verb == Train(Path("S"), Path("O"), "mip", set=("a=1", "b.c=x y"))
+    command = parse(["radiance", "eval", "R", "--split", "val", "--scale", "4", "--json", "f.json"])
+    assert isinstance(command, Radiance)
+    assert command.verb == Evaluate(Path("R"), "val", 4, Path("f.json"))
+    command = parse(["radiance", "render", "R", "--path", "orbit", "--size", "30", "20"])
+    assert isinstance(command, Radiance)
+    assert command.verb == Render(Path("R"), "orbit", size=(30, 20))
+
+
+def test_from_a_folder_to_figures_and_a_film(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(tmp_path / "run")
+    assert main(["radiance", "train", str(soft_scene()), "--out", run, *SETTINGS, "--steps", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 steps in" in shown
+    assert "psnr" in shown
+    assert main(["radiance", "eval", run, "--split", "val", "--json", str(tmp_path / "f.json")]) == 0
+    shown = capsys.readouterr().out
+    content = json.loads((tmp_path / "f.json").read_text())
+    assert {"psnr", "ssim", "views"} <= set(content)
+    assert f"{content['psnr']:.4f}" in shown
+    assert "val/r_1.png" in shown
+    assert main(["radiance", "eval", run]) == 0  # the scene has test views
+    assert "test/r_0.png" in capsys.readouterr().out
+    words = ["--path", "interpolate", "--frames", "2", "--size", "16", "8", "--out", str(tmp_path / "film")]
+    assert main(["radiance", "render", run, *words]) == 0
+    assert str(tmp_path / "film" / "color.mp4") in capsys.readouterr().out
+    assert (tmp_path / "film" / "depth.mp4").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["train", "nowhere", "--out", "run"], "no such scene in nowhere; check the path"),
+        (["eval", "nowhere"], "not a run in nowhere"),
+        (["render", "nowhere", "--path", "orbit"], "not a run in nowhere"),
+        (["train", "nowhere", "--out", "run", "--set", "mip.batch"], "a setting without a value in --set mip.batch"),
+        (["train", "nowhere", "--out", "run", "--config", "x.yaml"], "no such file in x.yaml"),
+        (["train", "nowhere", "--out", "run", "--max-minutes", "0"], "option out of range in max_minutes"),
+    ],
+)
+def test_mistakes(
+    words: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["radiance", *words]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("anyview: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"anyview: {sentence}")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_extra_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = extra.find_spec
+    monkeypatch.setattr(extra, "find_spec", lambda name: None if name in ("lightning", "yaml") else find(name))
+    for words in (["train", "S", "--out", str(tmp_path / "run")], ["eval", "R"], ["render", "R", "--path", "orbit"]):
+        assert main(["radiance", *words]) == 2
+        assert capsys.readouterr().err == (
+            "anyview: the libraries of the learned engines are not installed: expected torch, lightning, safetensors, "
+            "torchmetrics, yaml, found no lightning, yaml; run pip install 'anyview[learn]'\n"
+        )
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys\nfrom anyview.cli.main import main\n"
+        "for verb in ([], ['train'], ['eval'], ['render']):\n    main(['radiance', *verb, '--help'])\n"
+        "print('loaded:', *{n.split('.')[0] for n in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, check=True)
+    loaded = set(done.stderr.split("loaded:")[1].split())
+    assert "--max-minutes" in done.stdout
+    assert not loaded & {"numba", "pycolmap", "matplotlib", "scipy", "torch", "lightning", "PIL", "yaml"}
+
+
+@pytest.mark.slow
+def test_interrupted_after_a_checkpoint(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ["radiance", "train", str(soft_scene()), "--out", str(run), *SETTINGS, "--steps", "1000000"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "anyview", *words, "--set", "loop.log_every=1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            log = run / "log.csv"
+            while process.poll() is None and not (log.exists() and log.read_text().count("\n") > 5):
+                sleep(0.1)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert process.returncode == 130, said
+    assert "the same command goes on from here" in said
+    assert len(list((run / "checkpoints").glob("step_*.safetensors"))) == 1
+
+
+def test_a_finished_run_needs_only_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = soft_run(tmp_path / "run")
+    before = sorted((path, path.stat().st_mtime_ns) for path in (run / "checkpoints").iterdir())
+    assert main(["radiance", "train", str(soft_scene()), "--out", str(run)]) == 0  # options are the run's own
+    assert sorted((path, path.stat().st_mtime_ns) for path in (run / "checkpoints").iterdir()) == before
+    assert "6 steps in" in capsys.readouterr().out

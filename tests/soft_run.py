@@ -1,0 +1,43 @@
+"""A run of a few steps on the fog, made once per test session and copied for each test that wants to spoil it."""
+
+from __future__ import annotations
+
+import shutil
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+from anyview.radiance.options import RadianceOptions
+from anyview.radiance.train import train_field
+from anyview.training.config import with_values
+from soft_scene import write_soft_scene
+
+SMALL = (
+    "field=mip", "mip.batch=64", "mip.delay=0", "mip.lr_first=5e-3", "mip.lr_last=1e-4", "mip.model.intervals=8",
+    "mip.model.width=32", "mip.model.depth=3", "mip.model.degrees=5", "mip.model.head_width=16",
+    "mip.validation_pixels=64", "loop.steps=6", "loop.validate_every=3", "loop.device=cpu",
+)  # fmt: skip
+
+
+def small_options(*settings: str) -> RadianceOptions:
+    """A network that takes milliseconds per step."""
+    return with_values(RadianceOptions(), [*SMALL, *settings])
+
+
+@cache
+def _made() -> Path:
+    folder = Path(mkdtemp(prefix="anyview-soft-"))
+    write_soft_scene(folder / "scene", 3, 2, 2, size=16)
+    train_field(folder / "scene", folder / "run", small_options())
+    return folder
+
+
+def soft_run(folder: Path) -> Path:
+    """A run of its own; its scene is shared."""
+    shutil.copytree(_made() / "run", folder)
+    return folder
+
+
+def soft_scene() -> Path:
+    """The scene of all these runs; not to be changed."""
+    return _made() / "scene"
