@@ -1,0 +1,104 @@
+"""How good the field `grid` is after so many minutes of training, as a user trains it, and how fast it renders.
+
+usage: python benchmarks/radiance.py SCENE OUT [--minutes 1 2 5 10] [--geometry WORK] [--set KEY=VALUE ...]
+
+For each number of minutes one run of `anyview radiance train --max-minutes M` in a folder of its own (schedules end
+with the time), then `anyview radiance eval --split val`. Wall-clock times are those of whole commands, imports included.
+Kernels must be compiled: run `anyview doctor` first. Writes benchmarks/results/radiance_SCENE[_geometry].json; what
+stands there of other minutes, made with the same options and source, is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import anyview
+from anyview.compute import machine
+from anyview.compute.memory import cpu_count
+from anyview.jit import source_digest
+from anyview.radiance.image import render_view
+from anyview.radiance.ray_table import Shot
+from anyview.radiance.run import open_run
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scene", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--minutes", type=float, nargs="+", default=[1, 2, 5, 10])
+    parser.add_argument("--geometry", type=Path)
+    parser.add_argument("--set", nargs="*", default=[])
+    a = parser.parse_args()
+    name = f"radiance_{a.scene.resolve().name}" + ("_geometry" if a.geometry else "")
+    path = RESULTS / f"{name}.json"
+    fixed: dict[str, Any] = {
+        "machine": {"cpu": machine.cpu_name(), "cores": cpu_count()},
+        "versions": {"anyview": anyview.__version__, "torch": torch.__version__, **machine.versions()},
+        "kernels": source_digest()[:16],
+        "set": a.set,
+    }
+    before = json.loads(path.read_text()) if path.exists() else {}
+    same = all(before.get(key) == value for key, value in fixed.items())
+    runs = before.get("runs", {}) if same else {}
+    for minutes in a.minutes:
+        runs[f"{minutes:g}"] = run(a, minutes)
+        ordered = dict(sorted(runs.items(), key=lambda item: float(item[0])))
+        path.write_text(json.dumps({**fixed, "runs": ordered}, indent=1) + "\n")
+        print(f"{minutes:g} minutes: {json.dumps(runs[f'{minutes:g}'])}", flush=True)
+
+
+def run(a: argparse.Namespace, minutes: float) -> dict[str, Any]:
+    folder = a.out / f"{minutes:g}"
+    if folder.exists():
+        raise SystemExit(f"{folder} is there already: a run that goes on is not what is measured")
+    command = ["train", str(a.scene), "--out", str(folder), "--field", "grid", "--max-minutes", f"{minutes:g}"]
+    command += ["--steps", "1000000"] + (["--geometry", str(a.geometry)] if a.geometry else [])
+    for setting in a.set:
+        command += ["--set", setting]
+    began = time.perf_counter()
+    anyview_radiance(*command)
+    seconds = time.perf_counter() - began
+    figures = folder / "val.json"
+    anyview_radiance("eval", str(folder), "--split", "val", "--json", str(figures))
+    result = json.loads(figures.read_text())
+    return {
+        "date": datetime.date.today().isoformat(),
+        "psnr": round(result["psnr"], 3),
+        "ssim": round(result["ssim"], 4),
+        "views": len(result["views"]),
+        "step": result["step"],
+        "command_seconds": round(seconds, 1),
+        "render_seconds": round(render_seconds(folder), 2),
+    }
+
+
+def anyview_radiance(*words: str) -> None:
+    subprocess.run([sys.executable, "-m", "anyview", "radiance", *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def render_seconds(folder: Path) -> float:
+    """One validation view, the best of three, kernels warm."""
+    opened = open_run(folder)
+    view = opened.views.val[0]
+    shot = Shot(view.camera, view.world_from_cam, view.near or 0, view.far or 0)
+    times = []
+    for _ in range(4):
+        began = time.perf_counter()
+        render_view(opened.renderer, shot)
+        times.append(time.perf_counter() - began)
+    return min(times[1:])
+
+
+if __name__ == "__main__":
+    main()
