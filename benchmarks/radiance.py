@@ -3,7 +3,7 @@
 usage: python benchmarks/radiance.py SCENE OUT [--minutes 1 2 5 10] [--geometry WORK] [--set KEY=VALUE ...]
 
 For each number of minutes one run of `anyview radiance train --max-minutes M` in a folder of its own (schedules end
-with the time), then `anyview radiance eval --split val`. Wall-clock times are those of whole commands, imports included.
+with the time), then `anyview radiance eval --split val`. Wall-clock times are of whole commands, imports included.
 Kernels must be compiled: run `anyview doctor` first. Writes benchmarks/results/radiance_SCENE[_geometry].json; what
 stands there of other minutes, made with the same options and source, is kept.
 """

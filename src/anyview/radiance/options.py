@@ -139,7 +139,7 @@ class GridOptions:
     """Steps along the diagonal of the scene's cube."""
     first_steps: int = 256
     """The same when training begins."""
-    distortion: float = 0.0
+    distortion: float = 0.01
     """Weight of the distortion loss, which gathers the light of a ray in one place."""
     samples: int = 32768
     """Samples per step of training; the number of rays follows from it."""
