@@ -65,11 +65,28 @@ def sparse_runs() -> list[str]:
     return lines if len(lines) > 2 else []
 
 
+def radiance_runs() -> list[str]:
+    """PSNR of the grid field by minutes of training, on views that it has not seen."""
+    lines = [
+        "| scene | field `grid` | minutes | PSNR | SSIM | one view |",
+        "|---|---|---|---|---|---|",
+    ]
+    for scene in ("lego_half",):
+        for suffix, title in (("", "visual hull"), ("_geometry", "`--geometry`")):
+            record = read(f"radiance_{scene}{suffix}")
+            for minutes, r in (record or {"runs": {}})["runs"].items():
+                lines.append(
+                    f"| `{scene}` | {title} | {minutes} | {r['psnr']:.2f} dB | {r['ssim']:.3f} | "
+                    f"{r['render_seconds']:.1f} s |"
+                )
+    return lines if len(lines) > 2 else []
+
+
 def table() -> str:
-    """Both tables, and where they were measured."""
+    """All tables, and where they were measured."""
     run = next(r for r in map(read, (f"geometry_{name}" for name in SCENES)) if r is not None)
     where = f"Measured on {run['machine']['cores']} cores ({run['machine']['cpu']}), no GPU, {run['date']}."
-    return "\n".join([*whole_runs(), "", *sparse_runs(), "", where + " " + NOTE])
+    return "\n".join([*whole_runs(), "", *sparse_runs(), "", *radiance_runs(), "", where + " " + NOTE])
 
 
 NOTE = "The peer's whole-run figures were handed to us with the scene and not run again (`benchmarks/peers.json`)."
