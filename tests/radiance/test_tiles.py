@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anyview.jit import njit
-from anyview.radiance.kernels.tiles import make_tile, multiply
+from anyview.radiance.kernels.tiles import make_tile, multiply, turn
 
 GUARD = np.float32(12345.0)
 
@@ -53,3 +53,16 @@ def test_a_tile_of_any_size(rows: int, lanes: int) -> None:
     c = np.zeros((rows, lanes), np.float32)
     once(a.ravel(), b.ravel(), c.reshape(-1))
     assert np.allclose(c, a @ b, rtol=1e-6)
+
+
+def test_sixteen_by_sixteen_numbers_are_transposed() -> None:
+    @njit
+    def once(a, b):  # type: ignore[no-untyped-def]
+        turn(a, 3, 20, b, 5, 18)
+
+    a, b = np.arange(3 + 16 * 20, dtype=np.float32), np.full(5 + 16 * 18, GUARD)
+    once(a, b)
+    rows = b[5:].reshape(16, 18)
+    assert (rows[:, :16] == a[3:].reshape(16, 20)[:, :16].T).all()
+    assert (rows[:, 16:] == GUARD).all()
+    assert (b[:5] == GUARD).all()

@@ -12,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from anyview.radiance.cones import interval_gaussians
+from anyview.radiance.cones import Gaussians, interval_gaussians
 from anyview.radiance.encoding import integrated_encoding, positional_encoding
+from anyview.radiance.fields import mip_fast
 from anyview.radiance.options import MipOptions
 from anyview.radiance.rays import Rays
 from anyview.radiance.rendering import Rendered, composite
@@ -114,8 +115,11 @@ class MipNeRF(nn.Module):
         o = self.options
         gaussians = interval_gaussians(t, rays.origins, rays.directions, rays.radii, o.ray_shape)
         variance = torch.zeros_like(gaussians.variance) if o.disable_integration else gaussians.variance
-        density, rgb = self.mlp(integrated_encoding(gaussians.mean, variance, 0, o.degrees), directions)
-        density, rgb = density.float(), rgb.float()
+        if mip_fast.runs_here(self.mlp, gaussians.mean):
+            density, rgb = mip_fast.field(self.mlp, Gaussians(gaussians.mean, variance), directions)
+        else:
+            density, rgb = self.mlp(integrated_encoding(gaussians.mean, variance, 0, o.degrees), directions)
+            density, rgb = density.float(), rgb.float()
         if generator is not None and o.density_noise > 0:
             noise = torch.randn(density.shape, generator=generator, device=density.device)
             density = density + o.density_noise * noise

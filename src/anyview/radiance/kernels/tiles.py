@@ -76,6 +76,43 @@ def make_tile(rows: int, lanes: int) -> Callable[..., None]:
     return tile
 
 
+@intrinsic
+def turn(typing: Any, a: Any, a0: Any, ar: Any, b: Any, b0: Any, br: Any) -> Any:
+    """Transposes 16 x 16 numbers in registers: b[b0 + c br + r] = a[a0 + r ar + c].
+
+    In four rounds, one for each bit of the index: numbers whose row has the bit not and whose column has it change
+    places with those across the diagonal.
+    """
+    i = types.int64
+    signature = types.void(a, i, i, b, i, i)
+    vector = ir.VectorType(ir.FloatType(), 16)
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        x, y = (context.make_array(signature.args[n])(context, builder, values[n]).data for n in (0, 3))
+        _, a0, ar, _, b0, br = values
+
+        def row(data: Any, start: Any, step: Any, r: int) -> Any:
+            place = builder.add(start, builder.mul(step, ir.Constant(step.type, r)))
+            return builder.bitcast(builder.gep(data, [place]), vector.as_pointer())
+
+        def pick(first: Any, second: Any, places: list[int]) -> Any:
+            return builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(ir.IntType(32), 16), places))
+
+        rows = [builder.load(row(x, a0, ar, r), align=4) for r in range(16)]
+        for bit in (1, 2, 4, 8):
+            upper = [16 + c - bit if c & bit else c for c in range(16)]
+            lower = [16 + c if c & bit else c + bit for c in range(16)]
+            for r in range(16):
+                if not r & bit:
+                    first, second = rows[r], rows[r + bit]
+                    rows[r], rows[r + bit] = pick(first, second, upper), pick(first, second, lower)
+        for r in range(16):
+            builder.store(rows[r], row(y, b0, br, r), align=4)
+        return context.get_dummy_value()
+
+    return signature, code
+
+
 _tile, _row = make_tile(ROWS, LANES), make_tile(1, LANES)
 _half_tile, _half_row = make_tile(ROWS, 16), make_tile(1, 16)
 
