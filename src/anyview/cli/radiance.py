@@ -129,14 +129,47 @@ class Render(Command):
 
 
 @dataclass
+class Export(Command):
+    """The field's surface as a cloud, in the scene's own coordinates."""
+
+    folder: _Run
+    """Folder that `anyview radiance train` has made."""
+    to: Literal["points"] = "points"
+    """`points`: PLY with colours and normals, which `anyview` and most programs read."""
+    spacing: float | None = None
+    """Distance between points, scene units; by default what a pixel covers."""
+    out: Path | None = None
+    """The file; by default points.ply in the run's folder."""
+    weights: Literal["best", "latest"] = "best"
+    """Those of the best validation, or the last ones."""
+
+    def run(self) -> int:
+        """See `anyview.radiance.export.export_points`."""
+        from anyview.training.extra import require_learn
+
+        require_learn()
+        from anyview.cli.output import console
+        from anyview.cli.progress import TerminalProgress
+        from anyview.radiance.export import export_points
+        from anyview.radiance.run import open_run
+
+        out = self.out or self.folder / "points.ply"
+        with TerminalProgress() as progress:
+            count = export_points(open_run(self.folder, self.weights, progress=progress), out, self.spacing, progress)
+        console().print(f"{count:,} points {out}", markup=False)
+        return 0
+
+
+@dataclass
 class Radiance(Command):
-    """Radiance fields: train one on posed images, score it, render films of it."""
+    """Radiance fields: train one on posed images, score it, render films of it, export its surface."""
 
     verb: Annotated[
         Union[  # noqa: UP007 (tyro reads it)
             Annotated[Train, subcommand("train", prefix_name=False)],
             Annotated[Evaluate, subcommand("eval", prefix_name=False)],
             Annotated[Render, subcommand("render", prefix_name=False)],
+            Annotated[Export, subcommand("export", prefix_name=False)],
         ],
         arg(name=""),
     ]

@@ -101,7 +101,9 @@ def _loop(session: Session) -> None:
     """Steps, with validations, rows and checkpoints when they are due."""
     trainee, options, record, clock = session.trainee, session.options, session.record, session.clock
     log = TrainingLog(session.run, record.step) if session.fabric.is_global_zero else nullcontext()
-    stage = session.progress.stage("training", max(options.steps - record.step, 0))
+    timed = options.max_minutes is not None  # steps to come are unknown: the bar then shows thousandths of the time
+    begun = int(1000 * clock.share(record.step)) if timed else record.step
+    stage = session.progress.stage("training", max((1000 if timed else options.steps) - begun, 0))
     with log as rows, Interruption() as interruption, stage as advance:
         share = _agreed(session.fabric, clock.share(record.step))
         teller = Teller(session.progress, options.steps, record.step, share)
@@ -124,8 +126,10 @@ def _loop(session: Session) -> None:
                     hint="close other programs that use it, or choose a smaller batch and another --out",
                 ) from error  # fmt: skip
             record.step += 1
-            advance()
             share = _agreed(session.fabric, clock.share(record.step))
+            reached = int(1000 * share) if timed else record.step
+            advance(reached - begun)
+            begun = reached
             look = record.step % options.log_every == 0 or share >= 1
             session.see(scalars["loss"], look)
             if rows and look:

@@ -1,0 +1,95 @@
+"""A field's surface as a cloud: what the training cameras see of it, one point per small cube.
+
+In the scene's own coordinates and units. Letters: H rows, W columns, N points.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from anyview.cameras.rays import pixel_centers, rays
+from anyview.errors import SceneError
+from anyview.formats.files import atomic_write
+from anyview.formats.ply import write_ply
+from anyview.progress import SILENT, Progress
+from anyview.radiance.data import shots_of
+from anyview.radiance.image import RenderedView, render_view
+from anyview.radiance.ray_table import Shot
+from anyview.radiance.run import Run
+from anyview.training.memory import Chunk
+
+_OPAQUE = 0.9  # opacity from which on a pixel sees a surface
+_STEEP = 0.05  # difference to a neighbour's depth, as a share of depth, at which a pixel lies on an edge
+_VIEWS = 50  # most views that are rendered
+
+
+def export_points(run: Run, out: Path, spacing: float | None = None, progress: Progress = SILENT) -> int:
+    """Write a cloud with colours and normals as PLY; gives the number of points.
+
+    Args:
+        run: the field.
+        out: the file.
+        spacing: side of the cubes of which each gives one point, scene units; by default what a pixel covers.
+        progress: told of every view.
+
+    Raises:
+        SceneError: the field is nowhere opaque.
+        WorkspaceError: the file cannot be written.
+    """
+    views = run.views.train[:: -(-len(run.views.train) // _VIEWS)]
+    chunk = Chunk(run.renderer.rays_at_once)
+    found: list[Float64[np.ndarray, "N 10"]] = []  # cube, position, normal, colour: of one view's points
+    with progress.stage("views", len(views)) as advance:
+        for shot in shots_of(views, run.options.data.downscale):
+            seen = render_view(run.renderer, shot, chunk)
+            if spacing is None:
+                spacing = float(np.median(seen.depth[seen.depth > 0]) / shot.camera.fx) if seen.depth.any() else None
+            if spacing is not None:
+                found.append(_thinned(_surface(shot, seen), spacing))
+            advance()
+    if spacing is None or not any(len(part) for part in found):
+        raise SceneError("the field is nowhere opaque", where=run.folder, hint="train it longer")
+    cloud = _thinned(np.concatenate(found), spacing)
+    normals = cloud[:, 3:6] / np.linalg.norm(cloud[:, 3:6], axis=1, keepdims=True).clip(1e-12)
+    with atomic_write(out) as temporary:
+        colors = np.round(255 * cloud[:, 6:9].clip(0, 1)).astype(np.uint8)
+        write_ply(temporary, cloud[:, :3], normals, colors)
+    return len(cloud)
+
+
+def _surface(shot: Shot, seen: RenderedView) -> Float64[np.ndarray, "N 10"]:
+    """Position, normal towards the camera, colour and weight 1 of the pixels that see a surface."""
+    camera = shot.camera
+    origin, directions = rays(camera, shot.world_from_cam, pixel_centers(camera.width, camera.height))
+    depth = seen.depth.astype(np.float64)
+    places = origin + directions.reshape(*depth.shape, 3) * depth[..., None]
+    right, down = np.zeros_like(places), np.zeros_like(places)
+    right[:, 1:-1] = places[:, 2:] - places[:, :-2]
+    down[1:-1] = places[2:] - places[:-2]
+    normals = np.cross(down, right)  # x right, y down, z forward: towards the camera
+    length = np.linalg.norm(normals, axis=-1, keepdims=True)
+    keep = (seen.opacity >= _OPAQUE) & _smooth(depth) & (length[..., 0] > 0)
+    rows = np.concatenate([places, normals / length.clip(1e-300), seen.rgb, np.ones((*depth.shape, 1))], -1)
+    return rows[keep]
+
+
+def _smooth(depth: Float64[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
+    """Pixels whose four neighbours are about as deep."""
+    smooth = np.zeros(depth.shape, bool)
+    middle = depth[1:-1, 1:-1]
+    around = (depth[:-2, 1:-1], depth[2:, 1:-1], depth[1:-1, :-2], depth[1:-1, 2:])
+    smooth[1:-1, 1:-1] = np.all([np.abs(other - middle) < _STEEP * middle for other in around], 0)
+    return smooth
+
+
+def _thinned(rows: Float64[np.ndarray, "N 10"], spacing: float) -> Float64[np.ndarray, "M 10"]:
+    """The weighted mean of each cube's rows; the last column, the weight, is summed."""
+    if not len(rows):
+        return rows
+    _, cube = np.unique(np.floor(rows[:, :3] / spacing).astype(np.int64), axis=0, return_inverse=True)
+    weight = np.bincount(cube.ravel(), rows[:, 9])
+    sums = [np.bincount(cube.ravel(), rows[:, k] * rows[:, 9]) / weight for k in range(9)]
+    return np.stack([*sums, weight], 1)
