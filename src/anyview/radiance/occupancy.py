@@ -20,7 +20,9 @@ from anyview.radiance.rays import Rays
 
 MOST_SAMPLES = 1024
 """Of one ray."""
-_LIMIT = 10.0  # optical depth behind which nothing is seen
+# Optical depth of cells, at their least, behind which nothing is seen. With 10, what lies behind the edge of something
+# was cut off: 1.2 dB on lego_half; with 40 0.1 dB, and still two fifths of the samples are spared.
+_LIMIT = 40.0
 _PRUNE_FROM = 16  # updates before which no cell is closed
 
 
