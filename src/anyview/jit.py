@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba import njit
+from numba import njit, prange
 from numba.core import caching, config
 
-__all__ = ["njit", "source_digest"]
+__all__ = ["njit", "prange", "source_digest"]
 
 _PACKAGE = Path(__file__).parent
 _STANDARD = "UserProvidedCacheLocator,InTreeCacheLocator,UserWideCacheLocator,IPythonCacheLocator,ZipCacheLocator"

@@ -7,9 +7,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import prange
 
-from anyview.jit import njit
+from anyview.jit import njit, prange
 
 f32 = np.float32
 _PARTS = 64

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import prange
 
-from anyview.jit import njit
+from anyview.jit import njit, prange
 
 
 @njit(nogil=True, cache=True, parallel=True)

@@ -11,9 +11,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import prange
 
-from anyview.jit import njit
+from anyview.jit import njit, prange
 
 f32 = np.float32
 LARGEST = 12.0

@@ -9,9 +9,8 @@ The readable form is `anyview.radiance.grid.encoding.encode_with_torch`.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
-from anyview.jit import njit
+from anyview.jit import njit, prange
 
 f32 = np.float32
 _FAST = {"contract", "nsz", "arcp"}  # nothing that depends on the order of sums

@@ -8,9 +8,8 @@ the unit cube's coordinates; t is the parameter along the directions as given. S
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
-from anyview.jit import njit
+from anyview.jit import njit, prange
 
 f32 = np.float32
 _FAST = {"contract", "nsz", "arcp"}

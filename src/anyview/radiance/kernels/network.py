@@ -8,9 +8,8 @@ The readable form is `anyview.radiance.grid.network.network_with_torch`.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
-from anyview.jit import njit
+from anyview.jit import njit, prange
 from anyview.radiance.kernels.tiles import multiply
 
 f32 = np.float32
