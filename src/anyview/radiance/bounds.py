@@ -12,14 +12,16 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from scipy.ndimage import binary_dilation
 
+from anyview.cameras.models import Camera
 from anyview.errors import SceneError
 from anyview.formats.ply import read_ply
 from anyview.radiance.depths import box_of_interest
 from anyview.radiance.options import DataOptions
+from anyview.radiance.pictures import read_picture
 from anyview.radiance.views import FieldViews
 from anyview.scene.attention import converging_axes
 from anyview.scene.scene import Scene, View
-from anyview.typing import Points
+from anyview.typing import Points, Pose
 
 _SEARCH = 64  # cells per side of the grid in which the object is looked for
 _TIGHTENINGS = 3  # of the cube around what is found
@@ -44,16 +46,12 @@ def grid_bounds(views: FieldViews, data: DataOptions, cells: int, geometry: Path
     Raises:
         SceneError: masks that exclude each other, no reconstruction there, or one of another scene.
     """
-    scene = replace(views.scene, views=views.train)
-    hull = all(view.mask() is not None for view in views.train)
+    outlines = _outlines(views.train)
     points = None if geometry is None else reconstructed_points(geometry)
-    if hull:
-        low, side, possible = visual_hull(scene, cells)
-    elif points is not None:
-        low, side, _ = around_points(points, cells)
-        possible = np.ones((cells, cells, cells), np.uint8)
+    if outlines is not None:
+        low, side, possible = visual_hull(replace(views.scene, views=views.train), outlines, cells)
     else:
-        low, side = _cube(views, data)
+        low, side = _cube(views, data) if points is None else _around(points, cells)
         possible = np.ones((cells, cells, cells), np.uint8)
     if points is not None:
         possible = possible & shell(points, low, side, cells)
@@ -62,7 +60,26 @@ def grid_bounds(views: FieldViews, data: DataOptions, cells: int, geometry: Path
                 "the reconstruction lies elsewhere", where=geometry, expected="one of the same scene",
                 hint="reconstruct this scene",
             )  # fmt: skip
-    return GridBounds(low, side, possible, hull)
+    return GridBounds(low, side, possible, outlines is not None)
+
+
+class Outline(NamedTuple):
+    """Where a picture shows the object."""
+
+    camera: Camera  # a pinhole
+    cam_from_world: Pose
+    mask: UInt8[np.ndarray, "H W"]
+
+
+def _outlines(views: Sequence[View]) -> list[Outline] | None:
+    """Of all views, undistorted; None if one has neither alpha nor a mask. Each is decoded once."""
+    found = []
+    for view in views:
+        picture = read_picture(view)
+        if picture.alpha is None:
+            return None
+        found.append(Outline(picture.camera, view.cam_from_world, (picture.alpha > 0).astype(np.uint8)))
+    return found
 
 
 def _cube(views: FieldViews, data: DataOptions) -> tuple[Float64[np.ndarray, "3"], float]:
@@ -80,40 +97,36 @@ def _cube(views: FieldViews, data: DataOptions) -> tuple[Float64[np.ndarray, "3"
     return center - side / 2, side
 
 
-def visual_hull(scene: Scene, cells: int) -> tuple[Float64[np.ndarray, "3"], float, UInt8[np.ndarray, "G G G"]]:
-    """Corner and side of the smallest cube around what all masks allow, and which of its cells they allow (z, y, x).
+def visual_hull(
+    scene: Scene, outlines: Sequence[Outline], cells: int
+) -> tuple[Float64[np.ndarray, "3"], float, UInt8[np.ndarray, "G G G"]]:
+    """Corner and side of the smallest cube around what all outlines allow, and which cells they allow (z, y, x).
 
     Raises:
-        SceneError: a view without a mask, or masks that leave nothing.
+        SceneError: outlines that leave nothing.
     """
-    views = list(scene)
-    masks = [view.mask() for view in views]
-    if any(mask is None for mask in masks):
-        raise SceneError("a view has no mask", where=scene.root, hint="the visual hull needs one for each view")
-    shapes = [mask.astype(np.uint8) for mask in masks if mask is not None]
     center, _ = converging_axes(scene)
-    half = float(np.median([np.linalg.norm(view.center - center) for view in views]))
+    half = float(np.median([np.linalg.norm(view.center - center) for view in scene]))
     low, side = center - half, 2 * half
     for _ in range(_TIGHTENINGS):
-        found = np.argwhere(_carved(views, shapes, low, side, _SEARCH))
+        found = np.argwhere(_carved(outlines, low, side, _SEARCH))
         if not len(found):
             raise SceneError(
                 "no place lies inside all masks", where=scene.root, expected="masks of one object",
-                actual=f"{len(views)} that exclude each other", hint="check the poses and the masks",
+                actual=f"{len(outlines)} that exclude each other", hint="check the poses and the masks",
             )  # fmt: skip
         near_corner = low + found.min(0)[::-1] * side / _SEARCH
         far_corner = low + (found.max(0)[::-1] + 1) * side / _SEARCH
         side = _MARGIN * float((far_corner - near_corner).max())
         low = (near_corner + far_corner) / 2 - side / 2
-    return low, side, _carved(views, shapes, low, side, cells)
+    return low, side, _carved(outlines, low, side, cells)
 
 
-def around_points(points: Points, cells: int) -> tuple[Float64[np.ndarray, "3"], float, UInt8[np.ndarray, "G G G"]]:
-    """The same for the neighbourhood of known surface points, world."""
+def _around(points: Points, cells: int) -> tuple[Float64[np.ndarray, "3"], float]:
+    """Corner and side of a cube that holds the points and the cells around them, world."""
     low, high = points.min(0), points.max(0)
     side = float((high - low).max()) * (1 + 2 * (_AROUND + 1) / cells)
-    low = (low + high) / 2 - side / 2
-    return low, side, shell(points, low, side, cells)
+    return (low + high) / 2 - side / 2, side
 
 
 def shell(points: Points, low: Float64[np.ndarray, "3"], side: float, cells: int) -> UInt8[np.ndarray, "G G G"]:
@@ -141,23 +154,20 @@ def reconstructed_points(work: Path) -> Points:
 
 
 def _carved(
-    views: Sequence[View], masks: Sequence[UInt8[np.ndarray, "H W"]], low: Float64[np.ndarray, "3"], side: float,
-    cells: int,
+    outlines: Sequence[Outline], low: Float64[np.ndarray, "3"], side: float, cells: int
 ) -> UInt8[np.ndarray, "G G G"]:  # fmt: skip
     from anyview.radiance.kernels.carving import carve
 
     keep = np.ones(cells**3, np.uint8)
     radius = 0.5 * 3**0.5 * side / cells
     center = low + side / 2
-    for size in {mask.shape for mask in masks}:  # the kernel takes views of one size
-        chosen = [i for i, mask in enumerate(masks) if mask.shape == size]
+    for size in {outline.mask.shape for outline in outlines}:  # the kernel takes views of one size
         grown, projections, whole = [], [], []
-        for i in chosen:
-            view, mask = views[i], masks[i]
-            matrix = np.array([[view.camera.fx, 0, view.camera.cx], [0, view.camera.fy, view.camera.cy], [0, 0, 1.0]])
-            projections.append(matrix @ view.cam_from_world[:3])
-            nearest = max(float(view.cam_from_world[2, :3] @ center + view.cam_from_world[2, 3]) - side / 2, radius)
-            reach = int(np.ceil(radius * max(view.camera.fx, view.camera.fy) / nearest))
+        for camera, pose, mask in (outline for outline in outlines if outline.mask.shape == size):
+            matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1.0]])
+            projections.append(matrix @ pose[:3])
+            nearest = max(float(pose[2, :3] @ center + pose[2, 3]) - side / 2, radius)
+            reach = int(np.ceil(radius * max(camera.fx, camera.fy) / nearest))
             grown.append(cv2.dilate(mask, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)))
             whole.append(not (mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()))
         carve(cells, low, side, np.stack(projections), np.stack(grown), np.array(whole), keep)
