@@ -39,18 +39,23 @@ def test_from_a_folder_to_figures_and_a_film(tmp_path: Path, capsys: pytest.Capt
     shown = capsys.readouterr().out
     assert "2 steps in" in shown
     assert "psnr" in shown
+    assert f"report     {run}/report.html" in shown
+    before = (Path(run) / "report.html").read_text()
     assert main(["radiance", "eval", run, "--split", "val", "--json", str(tmp_path / "f.json")]) == 0
     shown = capsys.readouterr().out
     content = json.loads((tmp_path / "f.json").read_text())
     assert {"psnr", "ssim", "views"} <= set(content)
     assert f"{content['psnr']:.4f}" in shown
     assert "val/r_1.png" in shown
+    assert f"{content['ssim']:.4f}" in (Path(run) / "report.html").read_text()
+    assert f"{content['ssim']:.4f}" not in before
     assert main(["radiance", "eval", run]) == 0  # the scene has test views
     assert "test/r_0.png" in capsys.readouterr().out
     words = ["--path", "interpolate", "--frames", "2", "--size", "16", "8", "--out", str(tmp_path / "film")]
     assert main(["radiance", "render", run, *words]) == 0
     assert str(tmp_path / "film" / "color.mp4") in capsys.readouterr().out
     assert (tmp_path / "film" / "depth.mp4").is_file()
+    assert 'src="../film/depth.mp4"' in (Path(run) / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from anyview.report.html import EMPTY, Html, join, tag
 
 _WIDTH, _HEIGHT = 560, 290
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 548, 14, 244
+_LEFT, _RIGHT, _TOP, _BOTTOM = 68, 548, 14, 244
 _MOST_POINTS = 400  # of a line; more are not seen
 _COLUMNS = 60
 
@@ -121,8 +121,10 @@ def _words(value: float, decimals: int) -> str:
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
             return f"{value / (1e3 if letter == 'k' else size):.4g} {letter}"
-    if decimals > 4:
-        return f"{value:.0e}" if value else "0"
+    if decimals > 4 and value:
+        digits = max(0, math.floor(math.log10(abs(value)) + 1e-9) + decimals)
+        mantissa, _, power = f"{value:.{digits}e}".partition("e")
+        return f"{mantissa}e{int(power)}"
     return f"{value + 0.0:.{decimals}f}"
 
 

@@ -115,7 +115,7 @@ def all_views(figures: Figures, run: Path) -> Html:
     scales = figures.scales if len(figures.scales) > 1 else []
     head = tag("tr", tag("th", "View"), *(tag("th", NAMES[n] + " (dB)" * (n == "psnr"), class_="n") for n in names))
     means = [row("Mean", figures.means(), "mean"), *(row(f"Mean of scale 1/{s}", figures.means(s)) for s in scales)]
-    rows = [row(marked(i), asdict(v)) for i, v in enumerate(figures.views)]
+    rows = [row(marked(i), {n: getattr(v, n) for n in names}) for i, v in enumerate(figures.views)]
     if len(rows) > 8:
         few = [rows[order[0]], rows[order[-1]]]
         whole = tag("table", tag("thead", head), tag("tbody", *rows))

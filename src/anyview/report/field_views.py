@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -26,6 +27,7 @@ from anyview.scene.scene import View
 from anyview.training.memory import Chunk
 from anyview.typing import Depth, Image
 
+T = TypeVar("T")
 _WIDEST = 400
 _SECONDS = 20.0  # for all renderings of a page together
 _PROBE = 48  # pixels a side, about: of the picture that tells the field's speed
@@ -99,7 +101,7 @@ def shown_views(run: Run, figures: Figures | None, count: int = 4) -> tuple[list
     return found, missing
 
 
-def spread(views: Sequence[View], count: int) -> list[View]:
+def spread(views: Sequence[T], count: int) -> list[T]:
     """At most so many, evenly picked, from the middles of equal parts."""
     picked = min(count, len(views))
     return [views[int((i + 0.5) * len(views) / picked)] for i in range(picked)]
