@@ -105,6 +105,10 @@ def test_the_mouse_reads_values() -> None:
     assert "<two>" not in drawing
 
 
+def test_large_values_have_no_exponent() -> None:
+    assert ">3 minutes, 32,217</text>" in chart("A", "minutes", "", [line([1, 3], [1, 32216.6])])
+
+
 @pytest.mark.parametrize("value", [0.0, 5.0, -3.0, 1e-9, 1e12])
 def test_one_point_is_drawn(value: float) -> None:
     drawing = chart("A", "minutes", "", [line([0.0], [value])])
@@ -163,6 +167,6 @@ def test_rates_are_of_the_time_between_rows() -> None:
 def test_drawings_of_a_log() -> None:
     drawn = curves(LOG)
     assert re.findall(r"<h3>([^<]+)</h3>", drawn) == ["PSNR", "SSIM", "Loss of the training", "Rays per second"]
-    assert ">10 minutes, training, smoothed 14, validation 22</text>" in drawn
+    assert ">10 minutes, training 14, validation 22</text>" in drawn
     assert curves({}) == ""
     assert curves({"step": np.array([])}) == ""

@@ -6,6 +6,7 @@ import errno
 import html
 import json
 import re
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -61,6 +62,12 @@ class Page(HTMLParser):
 
     def titles(self) -> list[str]:
         return [html.unescape(title) for title in re.findall(r"<h2>([^<]+)</h2>", self.source)]
+
+
+@pytest.fixture(autouse=True)
+def small_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fraction of the work, and of the bytes."""
+    monkeypatch.setattr(field_page, "draw_cameras", partial(field_page.draw_cameras, size=(160, 100)))
 
 
 @pytest.fixture

@@ -128,6 +128,11 @@ def _words(value: float, decimals: int) -> str:
     return f"{value + 0.0:.{decimals}f}"
 
 
+def _value(value: float) -> str:
+    """Four digits that tell, or all before the point."""
+    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+
+
 def _clean(series: Series, log: bool) -> Series:
     """The points that can be drawn."""
     there = np.isfinite(series.x) & np.isfinite(series.y) & ((series.y > 0) | (not log))
@@ -189,7 +194,7 @@ def _columns(series: Sequence[Series], colors: Sequence[str], across: _Place, do
             marks.append(
                 tag("circle", cx=f"{across(float(one.x[i])):.1f}", cy=f"{down(float(one.y[i])):.1f}", r=4, class_=color)
             )
-            words.append(f"{one.name} {one.y[i]:.4g}" if len(told) > 1 else f"{one.y[i]:.4g}")
+            words.append(f"{one.name} {_value(one.y[i])}" if len(told) > 1 else _value(one.y[i]))
         box = tag("rect", x=f"{left:.1f}", y=_TOP, width=f"{right - left:.1f}", height=_BOTTOM - _TOP)
         line = tag("path", d=f"M{middle:.1f} {_TOP}V{_BOTTOM}", class_="here")
         text = tag("text", ", ".join(words), x=_LEFT, y=_HEIGHT - 8, class_="told")

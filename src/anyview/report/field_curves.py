@@ -13,7 +13,11 @@ from anyview.report.curves import Series, chart, smoothed
 from anyview.report.html import EMPTY, Html, tag
 
 _Log = Mapping[str, NDArray[np.float64]]
-_UNITS = {"psnr": ("PSNR", "decibels"), "ssim": ("SSIM", "1 is equal"), "lpips": ("LPIPS", "0 is equal")}
+_UNITS = {
+    "psnr": ("PSNR", "decibels, training smoothed"),
+    "ssim": ("SSIM", "1 is equal"),
+    "lpips": ("LPIPS", "0 is equal"),
+}
 _SMOOTH = 40  # a curve is smoothed over one part in so many, to each side
 
 
@@ -32,7 +36,7 @@ def curves(log: _Log) -> Html:
     for name in figures:
         title, unit = _UNITS.get(name, (words.title(name), ""))
         series = [
-            *_smooth("training, smoothed", x, log.get(name)),
+            *_smooth("training", x, log.get(name)),
             *_dots("validation", x, log.get(f"validation/{name}")),
         ]
         drawings.append(chart(title, x_name, unit, series))

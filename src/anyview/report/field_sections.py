@@ -144,7 +144,9 @@ def films(shown: Sequence[ShownFilm], run: Path) -> Html:
     how = tag("code", f"anyview radiance render {shlex.quote(str(run))} --path orbit")
     if not shown:
         lead = "There is none yet. "
-        return section("Film", lead, tag("p", "Make one with ", how, class_="card pad"))
+        return section(
+            "Film", lead, tag("p", "Make one with ", how, ", or the path spiral or interpolate.", class_="card pad")
+        )
     cards = []
     for film in shown:
         attributes = {"poster": data_uri(film.poster)} if film.poster is not None else {}
