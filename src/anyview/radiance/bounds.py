@@ -13,9 +13,10 @@ from jaxtyping import Float64, UInt8
 from scipy.ndimage import binary_dilation
 
 from anyview.cameras.models import Camera
-from anyview.errors import SceneError
+from anyview.errors import OptionError, SceneError
 from anyview.formats.ply import read_ply
-from anyview.radiance.depths import box_of_interest
+from anyview.radiance.depths import box_of_interest, far_is_told
+from anyview.radiance.inner import inner_cube
 from anyview.radiance.options import DataOptions
 from anyview.radiance.pictures import read_picture
 from anyview.radiance.views import FieldViews
@@ -36,17 +37,33 @@ class GridBounds(NamedTuple):
     side: float
     possible: UInt8[np.ndarray, "G G G"]  # z, y, x
     is_hull: bool  # whether a pixel off the object meets nothing
+    contracted: bool = False  # whether the cube holds all of space; the inner half of its side is not bent
 
 
-def grid_bounds(views: FieldViews, data: DataOptions, cells: int, geometry: Path | None = None) -> GridBounds:
+def grid_bounds(
+    views: FieldViews, data: DataOptions, cells: int, geometry: Path | None = None, contraction: str = "none"
+) -> GridBounds:
     """The visual hull where all training views have masks; else the box of interest, else what the cameras look at.
 
     With `geometry`, the folder of a reconstruction, only the surroundings of its points and of its mesh are possible.
 
+    Args:
+        contraction: see `GridOptions`.
+
     Raises:
         SceneError: masks that exclude each other, no reconstruction there, or one of another scene.
+        OptionError: a contraction around a reconstruction, which bounds the scene.
     """
-    outlines = _outlines(views.train)
+    if contraction == "cube" and geometry is not None:
+        raise OptionError(
+            "a reconstruction bounds the scene", where="grid.contraction", expected="auto or none", actual="cube",
+            hint="leave out the geometry, or the contraction",
+        )  # fmt: skip
+    outlines = None if contraction == "cube" else _outlines(views.train)
+    told = geometry is not None or box_of_interest(views.scene, data) is not None or far_is_told(views.scene, data)
+    if contraction == "cube" or (contraction == "auto" and outlines is None and not told):
+        center, half = inner_cube(views)
+        return GridBounds(center - 2 * half, 4 * half, np.ones((cells, cells, cells), np.uint8), False, True)
     points = None if geometry is None else reconstructed_points(geometry)
     if outlines is not None:
         low, side, possible = visual_hull(replace(views.scene, views=views.train), outlines, cells)

@@ -37,6 +37,11 @@ def box_of_interest(scene: Scene, data: DataOptions) -> Box | None:
     return scene.bounds if data.bounds is None else np.array(data.bounds, np.float64).reshape(2, 3)
 
 
+def far_is_told(scene: Scene, data: DataOptions) -> bool:
+    """Whether the options or all views say where the scene ends."""
+    return data.far is not None or _told(scene, "far") is not None
+
+
 def depth_range(scene: Scene, data: DataOptions) -> tuple[float, float]:
     """Near and far for all views of a scene.
 

@@ -135,8 +135,11 @@ class GridOptions:
     """Spherical harmonics by which a colour depends on the direction; 1: not at all."""
     cells: int = 128
     """Cells per side of the grid that tells where the scene can be opaque."""
+    contraction: Literal["auto", "none", "cube"] = "auto"
+    """How all of space comes into the grid: `cube` bends what lies around an inner cube, `none` leaves it out; `auto`
+    bends where neither masks, a box of interest, a reconstruction nor a told `far` bound the scene."""
     steps: int = 512
-    """Steps along the diagonal of the scene's cube."""
+    """Steps along the diagonal of the scene's cube; of the inner one where space is bent."""
     first_steps: int = 256
     """The same when training begins."""
     distortion: float = 0.01

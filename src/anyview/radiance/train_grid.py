@@ -81,10 +81,11 @@ class GridTrainee:
             self._views.val, o.validation_pixels, BACKGROUNDS[data.background], data.downscale, seed
         )
         geometry = None if self._options.geometry is None else Path(self._options.geometry)
-        bounds = grid_bounds(self._views, data, o.cells, geometry)
+        bounds = grid_bounds(self._views, data, o.cells, geometry, o.contraction)
         self._among = self._candidates(bounds)
         self._generator = torch.Generator().manual_seed(seed)
-        occupancy = Occupancy(bounds.low, bounds.side, bounds.possible, 2.3 / bounds.side)
+        inner = bounds.side / 2 if bounds.contracted else bounds.side
+        occupancy = Occupancy(bounds.low, bounds.side, bounds.possible, 2.3 / inner, bounds.contracted)
         self._field = GridField(o, occupancy, self._generator)
         network = [self._field.w1, self._field.w2, self._field.w3]
         self._table_adam = TableAdam([self._field.table], o.rate)
@@ -116,7 +117,7 @@ class GridTrainee:
         error = (result[:, :3] + (1 - result[:, 3:4]) * behind - rgb).square()
         loss = (rays.lossmult * error).sum() / (3 * rays.lossmult.sum())
         if o.distortion > 0:
-            loss = loss + o.distortion * result[:, 5].mean() / float(field.occupancy.size)
+            loss = loss + o.distortion * result[:, 5].mean() / float(field.occupancy.inner)
         for adam in (self._table_adam, self._network_adam):
             adam.zero_grad()
         loss.backward()

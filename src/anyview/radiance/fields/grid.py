@@ -52,13 +52,13 @@ class GridField(nn.Module):
 
     @property
     def step(self) -> float:
-        """Length of the steps along rays, scene units."""
-        return float(3**0.5 * self.occupancy.size) / self.steps
+        """Length of the steps along rays, scene units; where space is contracted, inside the inner cube."""
+        return float(3**0.5 * self.occupancy.inner) / self.steps
 
     @property
     def first_density(self) -> float:
         """What the field begins with, per scene unit: a cube's side lets 0.1 of the light through."""
-        return 2.3 / float(self.occupancy.size)
+        return 2.3 / float(self.occupancy.inner)
 
     def raw(self, points: Float[Tensor, "N 3"], widths: Float[Tensor, "N"]) -> Float[Tensor, "N C"]:
         """Logarithm of density over `first_density`, and colour coefficients, at points of the unit cube."""
@@ -68,17 +68,27 @@ class GridField(nn.Module):
     def forward(self, rays: Rays, packed: Packed) -> tuple[Float[Tensor, "R 6"], Float[Tensor, "N"]]:
         """Per ray (red, green, blue, opacity, depth times opacity, distortion), without background.
 
-        The second result are the samples' densities per scene unit, -1 behind where a ray is blocked.
+        The second result are the samples' densities per scene unit, -1 behind where a ray is blocked. Where space is
+        contracted they are per s, and depth is that of the mean s.
         """
         basis = harmonics(rays.viewdirs, self.options.harmonics)
         relative = packed._replace(lengths=packed.lengths * self.first_density)
-        result, densities = blend(self.raw(packed.points, packed.widths), basis, relative)
+        raw, warp = self.raw(packed.points, packed.widths), self.occupancy.warp(rays)
+        if warp is not None:
+            ray = torch.repeat_interleave(packed.offsets.diff())
+            longer = warp.of(ray).stretch(packed.middles).log()
+            raw = torch.cat([raw[:, :1] + longer[:, None], raw[:, 1:]], 1)
+        result, densities = blend(raw, basis, relative)
+        if warp is not None:
+            opacity = result[:, 3].detach()
+            depth = warp.distance(result[:, 4].detach() / opacity.clamp_min(1e-6)) * opacity
+            result = torch.cat([result[:, :4], depth[:, None], result[:, 5:]], 1)
         return result, torch.where(densities < 0, densities, densities * self.first_density)
 
     @torch.no_grad()
     def density(self, points: Float[Tensor, "N 3"]) -> Float[Tensor, "N"]:
         """Per scene unit, at points of the world; 0 outside the cube and in cells that are passed over."""
-        inside = ((points.double() - self.occupancy.low) / self.occupancy.size).float()
+        inside = self.occupancy.inside(points)
         cells = self.occupancy.cells
         index = (inside * cells).long().clamp(0, cells - 1)
         flat = (index[:, 2] * cells + index[:, 1]) * cells + index[:, 0]
