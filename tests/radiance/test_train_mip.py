@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from lightning.fabric import Fabric
@@ -140,26 +139,6 @@ def test_the_weights_of_pixels_count(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert torch.equal(gradient(first_half, False), gradient(first_half, True))
     assert not torch.equal(gradient(torch.clone, False), gradient(torch.clone, True))
-
-
-@pytest.mark.parametrize("background", ["white", "black", "random"])
-def test_backgrounds(background: str) -> None:
-    """Where the pictures are transparent, the batch shows the background; validation has one that stays."""
-    made = trainee(small_options(f"data.background={background}", "mip.batch=500"))
-    assert torch.isfinite(torch.as_tensor(made.step(Moment(0, 0.0))["loss"]))
-    batch = made.batch()
-    assert set(batch) == {"origins", "directions", "radii", "near", "far", "lossmult", "rgb"}
-    _, _, alpha = made._pixels.batch(torch.Generator().manual_seed(0), 500)  # the same draw as the step's
-    assert alpha is not None
-    clear = batch["rgb"][alpha[:, 0] < 0.01]
-    assert len(clear) > 50
-    grey = 0.0 if background == "black" else 1.0
-    if background == "random":
-        assert clear.std(dim=0).min() > 0.2  # an even spread has 0.29
-    else:
-        assert (clear - grey).abs().max() < 0.02
-    assert np.isfinite(made.validate(Moment(1, 0.1))["psnr"])
-    assert made._model.module.background == (None if background == "random" else grey)
 
 
 def test_half_precision_only_in_the_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ def grid_bounds(views: FieldViews, data: DataOptions, cells: int, geometry: Path
     Raises:
         SceneError: masks that exclude each other, no reconstruction there, or one of another scene.
     """
-    outlines = _outlines(views.train)
+    outlines = _outlines(views.train, data.downscale)
     points = None if geometry is None else reconstructed_points(geometry)
     if outlines is not None:
         low, side, possible = visual_hull(replace(views.scene, views=views.train), outlines, cells)
@@ -71,11 +71,11 @@ class Outline(NamedTuple):
     mask: UInt8[np.ndarray, "H W"]
 
 
-def _outlines(views: Sequence[View]) -> list[Outline] | None:
-    """Of all views, undistorted; None if one has neither alpha nor a mask. Each is decoded once."""
+def _outlines(views: Sequence[View], downscale: int) -> list[Outline] | None:
+    """Of all views, as they are learnt from; None if one has neither alpha nor a mask. Each is decoded once."""
     found = []
     for view in views:
-        picture = read_picture(view)
+        picture = read_picture(view, downscale)
         if picture.alpha is None:
             return None
         found.append(Outline(picture.camera, view.cam_from_world, (picture.alpha > 0).astype(np.uint8)))

@@ -27,8 +27,10 @@ class DataOptions:
     """Depth at which the scene begins, scene units; null asks the scene."""
     far: float | None = None
     """Depth at which it ends, scene units; null asks the scene."""
-    background: Literal["white", "black", "random"] = "white"
-    """What transparent and masked pixels show: a colour, or another one at random for every ray of the training."""
+    background: Literal["auto", "white", "black", "random"] = "auto"
+    """What transparent and masked pixels show: a colour; with `random` another one for every ray of the training, so
+    that what is transparent is learnt, and white in pictures and figures; `auto` is `random` for the field `grid` and
+    `white`, as published, for `mip`."""
     downscale: int = 1
     """Images are reduced by this whole factor: means over squares of pixels."""
     memory_gib: float = 4.0
@@ -151,8 +153,6 @@ class GridOptions:
     """Cells through which a step is less opaque than this are passed over."""
     reopened: float = 0.0
     """Share of the cells passed over that is looked at again after each look at all of them."""
-    random_background: bool = True
-    """Train transparent images over a new colour for each ray, so that what is transparent is learnt."""
     validation_pixels: int = 2048
     """Pixels of each validation view, the same ones always, that figures during training come from."""
 

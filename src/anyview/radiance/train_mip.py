@@ -3,58 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from anyview.progress import SILENT, Progress
-from anyview.radiance.data import TrainingPixels, over
+from anyview.radiance.field_trainee import FieldTrainee
 from anyview.radiance.fields.mip import VERSION, MipNeRF, learning_rate, mip_loss
-from anyview.radiance.options import RadianceOptions
-from anyview.radiance.pictures import BACKGROUNDS
 from anyview.radiance.render_mip import MipRenderer
-from anyview.radiance.validation import ValidationPixels
-from anyview.radiance.views import FieldViews
 from anyview.training.trainee import GeneratorState, Moment, Stateful
 
 
-class MipTrainee:
-    """See `anyview.training.trainee.Trainee`.
-
-    Args:
-        options: of the field `mip`, and of the data.
-        views: to learn from and to validate on.
-        folder: the run's, for pixels that do not fit the memory.
-        progress: told of images that are read.
-    """
+class MipTrainee(FieldTrainee):
+    """See `FieldTrainee` and `anyview.training.trainee.Trainee`."""
 
     name = "mip"
     version = VERSION
-
-    def __init__(
-        self, options: RadianceOptions, views: FieldViews, folder: Path | None = None, progress: Progress = SILENT
-    ) -> None:
-        self._options, self._views, self._folder, self._progress = options, views, folder, progress
-        self._batch: dict[str, Tensor] = {}
+    _auto_is_random = False  # as published
 
     def setup(self, fabric: Fabric) -> None:
         """See `Trainee.setup`."""
-        mip, data, seed = self._options.mip, self._options.data, self._options.loop.seed
-        self._pixels = TrainingPixels(
-            self._views.train, downscale=data.downscale, memory_gib=data.memory_gib, folder=self._folder,
-            device=fabric.device, progress=self._progress,
-        )  # fmt: skip
-        self._validation = ValidationPixels(
-            self._views.val, mip.validation_pixels, BACKGROUNDS[data.background], data.downscale, seed
-        )
+        mip = self._options.mip
+        self._read(fabric.device, mip.validation_pixels, fabric.global_rank)
         # without one, colours come multiplied by opacity, and the background of the moment is added
-        model = MipNeRF(mip.model, None if data.background == "random" else BACKGROUNDS[data.background])
+        model = MipNeRF(mip.model, None if self._random else self._background)
         adam = torch.optim.Adam(model.parameters(), lr=mip.lr_first)
         self._fabric = fabric
         self._model, self._adam = fabric.setup(model.to(fabric.device), adam)
-        self._generator = torch.Generator(fabric.device).manual_seed(seed + fabric.global_rank)
 
     def state(self) -> dict[str, Stateful]:
         """See `Trainee.state`."""
@@ -64,11 +39,7 @@ class MipTrainee:
         """See `Trainee.step`."""
         mip = self._options.mip
         rays, straight, alpha = self._pixels.batch(self._generator, mip.batch)
-        behind: Tensor | float = BACKGROUNDS[self._options.data.background]
-        if self._options.data.background == "random":
-            behind = torch.rand(straight.shape, generator=self._generator, device=straight.device)
-        rgb = over(straight, alpha, behind)
-        self._batch = {**rays._asdict(), "rgb": rgb}
+        rgb, behind = self._mixed(rays, straight, alpha)
         lr = learning_rate(
             moment.step, mip.lr_first, mip.lr_last, delay=mip.delay, start=mip.delay_mult, share=moment.share
         )
@@ -87,12 +58,8 @@ class MipTrainee:
     def validate(self, moment: Moment) -> Mapping[str, float]:
         """See `Trainee.validate`."""
         module = self._model.module
-        random, module.background = module.background, BACKGROUNDS[self._options.data.background]
+        random, module.background = module.background, self._background
         try:
             return self._validation.figures(MipRenderer(module))
         finally:
             module.background = random
-
-    def batch(self) -> dict[str, Tensor]:
-        """See `Trainee.batch`."""
-        return self._batch

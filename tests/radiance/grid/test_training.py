@@ -12,10 +12,11 @@ import torch
 from anyview.errors import SceneError
 from anyview.formats.ply import write_ply
 from anyview.progress import SILENT
-from anyview.radiance.bounds import grid_bounds, shell
+from anyview.radiance.bounds import _outlines, grid_bounds, shell
 from anyview.radiance.image import render_view
 from anyview.radiance.occupancy import Occupancy
 from anyview.radiance.options import DataOptions, GridOptions, RadianceOptions
+from anyview.radiance.pictures import read_picture
 from anyview.radiance.ray_table import Shot
 from anyview.radiance.rays import camera_rays
 from anyview.radiance.run import open_run
@@ -93,16 +94,20 @@ def test_resumes_to_the_bit(scene: Path, tmp_path: Path) -> None:
     assert torch.equal(one["trainee"]["generator"]["state"], two["trainee"]["generator"]["state"])
 
 
-def test_hull_holds_the_object(scene: Path) -> None:
-    views = field_views(load_scene(scene), DataOptions())
-    bounds = grid_bounds(views, DataOptions(), 32)
+@pytest.mark.parametrize("downscale", [1, 2])
+def test_hull_holds_the_object(scene: Path, downscale: int) -> None:
+    data = DataOptions(downscale=downscale)
+    views = field_views(load_scene(scene), data)
+    bounds = grid_bounds(views, data, 32)
+    assert {outline.mask.shape for outline in _outlines(views.train, downscale)} == {(48 // downscale,) * 2}
     assert bounds.is_hull
     assert 0.01 < bounds.possible.mean() < 0.9
     occupancy = Occupancy(bounds.low, bounds.side, bounds.possible, 1.0)
     for view in views.train:  # every pixel of the object meets the hull
-        _, mask = view.read()
-        assert mask is not None
-        rays = camera_rays(view.camera, view.world_from_cam, view.near or 0, view.far or 9)
+        picture = read_picture(view, downscale)
+        assert picture.alpha is not None
+        mask = picture.alpha > 0
+        rays = camera_rays(picture.camera, view.world_from_cam, view.near or 0, view.far or 9)
         packed = occupancy.march(rays, bounds.side / 64)
         met = packed.offsets.diff().numpy().reshape(mask.shape) > 0
         assert met[mask].all()
