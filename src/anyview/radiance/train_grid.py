@@ -71,13 +71,14 @@ class GridTrainee(FieldTrainee):
         """See `Trainee.state`."""
         return {
             "field": self._field, "table_adam": self._table_adam, "network_adam": self._network_adam,
-            "generator": GeneratorState(self._generator), "per_ray": self._per_ray,
+            "generator": GeneratorState(self._generator), "per_ray": self._per_ray, "parts": self._parts,
         }  # fmt: skip
 
-    def step(self, moment: Moment) -> dict[str, Tensor | float]:
+    def _step(self, moment: Moment) -> dict[str, Tensor | float]:
         """See `Trainee.step`: the mean squared error of as many rays as have the wanted number of samples."""
         o, field = self._options.grid, self._field
-        count = max(64, int(o.samples / self._per_ray.value) // 64 * 64)
+        samples = o.samples / self._parts.count  # of the parts only one: the network needs no large batches
+        count = max(64, int(samples / self._per_ray.value) // 64 * 64)
         rays, straight, alpha = self._draw(count)
         rgb, behind = self._mixed(rays, straight, alpha)
         field.steps = o.first_steps * (o.steps / o.first_steps) ** moment.share

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from jaxtyping import Float
 from lightning.fabric import Fabric
 from torch import Tensor
 
 from anyview.radiance.field_trainee import FieldTrainee
 from anyview.radiance.fields.mip import VERSION, MipNeRF, learning_rate, mip_loss
+from anyview.radiance.rays import Rays
 from anyview.radiance.render_mip import MipRenderer
 from anyview.training.trainee import GeneratorState, Moment, Stateful
 
@@ -33,9 +35,12 @@ class MipTrainee(FieldTrainee):
 
     def state(self) -> dict[str, Stateful]:
         """See `Trainee.state`."""
-        return {"model": self._model, "adam": self._adam, "generator": GeneratorState(self._generator)}
+        return {
+            "model": self._model, "adam": self._adam, "generator": GeneratorState(self._generator),
+            "parts": self._parts,
+        }  # fmt: skip
 
-    def step(self, moment: Moment) -> dict[str, Tensor | float]:
+    def _step(self, moment: Moment) -> dict[str, Tensor | float]:
         """See `Trainee.step`."""
         mip = self._options.mip
         rays, straight, alpha = self._pixels.batch(self._generator, mip.batch)
@@ -45,15 +50,24 @@ class MipTrainee(FieldTrainee):
         )
         for group in self._adam.param_groups:
             group["lr"] = lr
-        levels = self._model(rays, self._generator)
-        if isinstance(behind, Tensor):
-            levels = tuple(one._replace(rgb=one.rgb + (1 - one.opacity)[:, None] * behind) for one in levels)
-        loss = mip_loss(levels, rgb, rays.lossmult, mip.coarse_weight)
         self._adam.zero_grad()
-        self._fabric.backward(loss)
+        size = -(-len(rgb) // self._parts.count)
+        parts = [slice(start, start + size) for start in range(0, len(rgb), size)]
+        found = torch.stack([self._learn(rays, rgb, behind, rows) for rows in parts]).sum(0)
         self._adam.step()
-        error = (levels[1].rgb.detach() - rgb).square().mean()
-        return {"loss": loss.detach(), "psnr": -10 * torch.log10(error), "items": float(len(rgb)), "lr": lr}
+        psnr = -10 * torch.log10(found[1] / len(rgb))
+        return {"loss": found[0], "psnr": psnr, "items": float(len(rgb)), "lr": lr}
+
+    def _learn(self, rays: Rays, rgb: Float[Tensor, "B 3"], behind: Tensor | float, rows: slice) -> Float[Tensor, "2"]:
+        """Add the gradients of some of the batch's rays; their part of the loss, and the sum of their errors."""
+        some, truth = Rays(*(values[rows] for values in rays)), rgb[rows]
+        levels = self._model(some, self._generator)
+        if isinstance(behind, Tensor):
+            levels = tuple(one._replace(rgb=one.rgb + (1 - one.opacity)[:, None] * behind[rows]) for one in levels)
+        loss = mip_loss(levels, truth, some.lossmult, self._options.mip.coarse_weight, rays.lossmult.sum())
+        self._fabric.backward(loss)
+        error = (levels[1].rgb.detach() - truth).square().mean() * len(truth)
+        return torch.stack([loss.detach(), error.float()])
 
     def validate(self, moment: Moment) -> Mapping[str, float]:
         """See `Trainee.validate`."""

@@ -129,7 +129,11 @@ class MipNeRF(nn.Module):
 
 
 def mip_loss(
-    rendered: tuple[Rendered, Rendered], rgb: Float[Tensor, "B 3"], lossmult: Float[Tensor, "B 1"], coarse: float = 0.1
+    rendered: tuple[Rendered, Rendered],
+    rgb: Float[Tensor, "B 3"],
+    lossmult: Float[Tensor, "B 1"],
+    coarse: float = 0.1,
+    total: Float[Tensor, ""] | None = None,
 ) -> Float[Tensor, ""]:
     """Squared error, weighted per pixel: `coarse` of the coarse level's plus the fine one's (section 3.3).
 
@@ -138,8 +142,10 @@ def mip_loss(
         rgb: true colours.
         lossmult: weights of the pixels.
         coarse: weight of the coarse level.
+        total: sum of the weights of a whole batch of which these pixels are a part; the parts' losses add up.
     """
-    low, fine = ((lossmult * (level.rgb - rgb) ** 2).sum() / (3 * lossmult.sum()) for level in rendered)
+    total = lossmult.sum() if total is None else total
+    low, fine = ((lossmult * (level.rgb - rgb) ** 2).sum() / (3 * total) for level in rendered)
     return coarse * low + fine
 
 
