@@ -7,8 +7,15 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+import torch
+from lightning.fabric import Fabric
+
 from anyview.radiance.options import RadianceOptions
-from anyview.radiance.train import train_field
+from anyview.radiance.train import make_trainee, train_field
+from anyview.radiance.train_grid import GridTrainee
+from anyview.radiance.train_mip import MipTrainee
+from anyview.radiance.views import field_views
+from anyview.scene.load import load_scene
 from anyview.training.config import with_values
 from soft_scene import write_soft_scene
 
@@ -43,3 +50,13 @@ def soft_run(folder: Path, field: str = "mip") -> Path:
     """A run of its own; its scene is shared."""
     shutil.copytree(_made(field), folder)
     return folder
+
+
+def soft_trainee(field: str, *settings: str, scene: Path | None = None) -> MipTrainee | GridTrainee:
+    """What trains the field, ready for its first step."""
+    options = small_options(f"field={field}", *settings)
+    made = make_trainee(options, field_views(load_scene(scene or soft_scene()), options.data), Path())
+    assert isinstance(made, MipTrainee | GridTrainee)
+    torch.manual_seed(0)
+    made.setup(Fabric(accelerator="cpu", devices=1, precision=options.loop.precision))
+    return made

@@ -26,7 +26,7 @@ from anyview.radiance.train_mip import MipTrainee
 from anyview.training.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from anyview.training.trainee import Moment
 from small_trainee import Killed, Notes, same
-from soft_run import small_options, soft_run, soft_scene
+from soft_run import small_options, soft_run, soft_scene, soft_trainee
 from soft_scene import write_soft_scene
 from tiny_scene import edit_json
 
@@ -282,27 +282,25 @@ def test_rendering_goes_on_with_fewer_rays(field: str, tmp_path: Path, monkeypat
 
 def test_training_goes_on_with_fewer_rays(field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notes = Notes()
-    many = 64 if field == "mip" else 128
+    most = 32 if field == "mip" else 250
     with monkeypatch.context() as patch:
-        seen = limit_rays(many // 2, field, patch)
+        seen = limit_rays(most, field, patch)
         train(tmp_path / "run", field, "loop.steps=2", "grid.samples=1500", notes=notes)
     assert "out of memory: a step's rays are 2 parts from here on" in notes.said
-    assert seen[0] > many // 2
+    assert seen[0] > most >= max(seen[1:3])  # later ones are of validations
     assert last(tmp_path / "run")["trainee"]["parts"] == {"count": 2}
     with monkeypatch.context() as patch:  # it is known when the run goes on
         seen = limit_rays(10**9, field, patch)
         train(tmp_path / "run", field, "loop.steps=3", "grid.samples=1500")
-    assert max(seen[:2]) <= many
+    assert max(seen[:2]) <= most
 
 
 def test_parts_add_up_to_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """mip-NeRF in four parts takes the step that it takes in one, but for the order of sums; samples are not moved."""
-    from test_field_trainee import trainee
-
     monkeypatch.setattr("anyview.radiance.fields.mip.MipNeRF.forward", _without_chance(MipNeRF.forward))
     found = []
     for parts in (1, 4):
-        made = trainee("mip", "data.background=random")
+        made = soft_trainee("mip", "data.background=random")
         made._parts.count = parts
         scalars = made.step(Moment(0, 0.0))
         found.append((float(scalars["loss"]), float(scalars["psnr"]), made._model.module.mlp.color.weight.grad.clone()))
@@ -316,6 +314,6 @@ def _without_chance(forward: Callable[..., Any]) -> Callable[..., Any]:
 
 def test_not_even_one_ray_fits(field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit_rays(0, field, monkeypatch)
-    with pytest.raises(OutOfMemoryError, match="out of memory in step 1: found not even a part in 4096 of its rays"):
+    with pytest.raises(OutOfMemoryError, match="out of memory in step 1: found not even a part in 1024 of its rays"):
         train(tmp_path / "run", field)
-    assert not (tmp_path / "run" / "checkpoints").exists()
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step_00000000.safetensors"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +10,8 @@ import torch
 from lightning.fabric import Fabric
 
 from anyview.errors import OptionError
-from anyview.radiance.data import TrainingPixels
 from anyview.radiance.evaluate import evaluate
 from anyview.radiance.fields.mip import learning_rate
-from anyview.radiance.options import RadianceOptions
 from anyview.radiance.run import open_run, read_config
 from anyview.radiance.train import train_field
 from anyview.radiance.train_mip import MipTrainee
@@ -24,15 +21,8 @@ from anyview.training.checkpoint import Checkpoints
 from anyview.training.log import read_log
 from anyview.training.trainee import Moment
 from small_trainee import Notes
-from soft_run import small_options, soft_scene
+from soft_run import small_options, soft_scene, soft_trainee
 from soft_scene import write_soft_scene
-
-
-def trainee(options: RadianceOptions) -> MipTrainee:
-    made = MipTrainee(options, field_views(load_scene(soft_scene()), options.data))
-    torch.manual_seed(0)
-    made.setup(Fabric(accelerator="cpu", devices=1, precision=options.loop.precision))
-    return made
 
 
 def last(run: Path) -> tuple[object, dict[str, object]]:
@@ -91,31 +81,6 @@ def test_another_scene_is_refused_even_at_the_same_place(tmp_path: Path) -> None
         train_field(tmp_path / "scene", tmp_path / "run", small_options("loop.steps=9"))
 
 
-def test_the_weights_of_pixels_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A batch half of which weighs nothing teaches what the other half teaches."""
-    rows = torch.arange(64) * 5
-    half = torch.arange(64) < 32
-
-    def gradient(weigh: Callable[[torch.Tensor], torch.Tensor], spoil: bool) -> torch.Tensor:
-        made = trainee(small_options())
-
-        def batch(self: TrainingPixels, generator: torch.Generator, count: int) -> object:
-            rays, rgb, alpha = self.at(rows)
-            return rays._replace(lossmult=weigh(rays.lossmult)), torch.where(half[:, None] | ~torch.tensor(spoil),
-                                                                            rgb, 1 - rgb), alpha  # fmt: skip
-
-        with monkeypatch.context() as patch:
-            patch.setattr(TrainingPixels, "batch", batch)
-            made.step(Moment(0, 0.0))
-        return torch.cat([p.detach().ravel() for p in made.state()["model"].parameters()])
-
-    def first_half(weights: torch.Tensor) -> torch.Tensor:
-        return weights * half[:, None]
-
-    assert torch.equal(gradient(first_half, False), gradient(first_half, True))
-    assert not torch.equal(gradient(torch.clone, False), gradient(torch.clone, True))
-
-
 def test_half_precision_only_in_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Products are in 16 bits, encodings and compositing are not; the result is near the one in 32 bits."""
     kinds: dict[str, set[torch.dtype]] = {"linear": set(), "weights": set(), "encoded": set()}
@@ -135,16 +100,16 @@ def test_half_precision_only_in_the_network(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(mip, "integrated_encoding", lambda *a: seen("encoded", encode(*a)))
     monkeypatch.setattr(mip, "composite", composite)
     monkeypatch.setattr(torch.nn.functional, "linear", lambda *a: seen("linear", linear(*a)))
-    made = trainee(small_options("loop.precision=bf16-mixed"))
+    made = soft_trainee("mip", "loop.precision=bf16-mixed")
     half = float(made.step(Moment(0, 0.0))["loss"])
     assert kinds == {"linear": {torch.bfloat16}, "weights": {torch.float32}, "encoded": {torch.float32}}
-    whole = float(trainee(small_options()).step(Moment(0, 0.0))["loss"])
+    whole = float(soft_trainee("mip").step(Moment(0, 0.0))["loss"])
     assert half == pytest.approx(whole, rel=0.02)
     assert half != whole
 
 
 def test_validation_looks_at_every_view_and_always_at_the_same_pixels() -> None:
-    made = trainee(small_options())
+    made = soft_trainee("mip")
     assert len(made._validation._parts) == 2
     assert all(len(truth) == 64 for _, truth in made._validation._parts)
     assert made.validate(Moment(0, 0.0)) == made.validate(Moment(3, 0.5))

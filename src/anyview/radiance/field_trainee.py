@@ -24,7 +24,7 @@ from anyview.radiance.views import FieldViews
 from anyview.training.memory import free_memory, ran_out
 from anyview.training.trainee import Moment
 
-_MOST_PARTS = 1 << 12
+_MOST_PARTS = 1 << 10
 
 
 class Parts:
