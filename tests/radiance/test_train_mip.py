@@ -12,23 +12,18 @@ from lightning.fabric import Fabric
 from anyview.errors import OptionError
 from anyview.radiance.evaluate import evaluate
 from anyview.radiance.fields.mip import learning_rate
+from anyview.radiance.options import RadianceOptions
 from anyview.radiance.run import open_run, read_config
 from anyview.radiance.train import train_field
 from anyview.radiance.train_mip import MipTrainee
 from anyview.radiance.views import field_views
 from anyview.scene.load import load_scene
-from anyview.training.checkpoint import Checkpoints
+from anyview.training.config import with_values
 from anyview.training.log import read_log
 from anyview.training.trainee import Moment
 from small_trainee import Notes
 from soft_run import small_options, soft_scene, soft_trainee
 from soft_scene import write_soft_scene
-
-
-def last(run: Path) -> tuple[object, dict[str, object]]:
-    found = Checkpoints(run / "checkpoints").latest(lambda note: None)
-    assert found is not None
-    return found
 
 
 @pytest.mark.slow
@@ -117,6 +112,26 @@ def test_validation_looks_at_every_view_and_always_at_the_same_pixels() -> None:
     none = MipTrainee(small_options(), replace(views, val=()))
     none.setup(Fabric(accelerator="cpu", devices=1))
     assert none.validate(Moment(0, 0.0)) == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        (["field=grid"], 10_000),
+        (["field=mip"], 1_000_000),  # the paper's
+        (["field=mip", "loop.max_minutes=10"], None),  # the time alone ends it
+        (["field=grid", "loop.max_minutes=10"], None),
+        (["field=grid", "loop.max_minutes=10", "loop.steps=7"], 7),
+    ],
+)
+def test_how_long_a_training_is(
+    settings: list[str], steps: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr("anyview.radiance.train.train", lambda trainee, run, loop, *rest: asked.append(loop))
+    train_field(soft_scene(), tmp_path / "run", with_values(RadianceOptions(), settings))
+    assert [loop.steps for loop in asked] == [steps]
+    assert read_config(tmp_path / "run").loop.steps == (steps if "loop.steps=7" in settings else None)
 
 
 def test_mip_takes_no_geometry(tmp_path: Path) -> None:

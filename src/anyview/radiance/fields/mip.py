@@ -23,6 +23,8 @@ from anyview.radiance.sampling import blurred, even_posts, resample
 VERSION = 1
 """Of the model; checkpoints of another are refused."""
 
+_LONGEST_RISE = 0.05  # of the learning rate, as a share of the training
+
 
 class MipMLP(nn.Module):
     """Encoded place and direction to raw density and raw colour."""
@@ -160,6 +162,8 @@ def learning_rate(
 ) -> float:
     """Falls log-linearly from `first` to `last`; over the first `delay` steps it rises from `start` times that.
 
+    A training that is shorter than the paper's million steps rises over its first twentieth, if that is less.
+
     Args:
         step: steps done.
         first, last: of the fall.
@@ -169,6 +173,7 @@ def learning_rate(
 
     Source: the paper's section 4 and Google's release.
     """
-    rise = start + (1 - start) * sin(0.5 * pi * min(max(step / delay, 0), 1)) if delay > 0 else 1.0
     share = min(max(step / steps if share is None else share, 0), 1)
+    risen = max(step / delay, share / _LONGEST_RISE) if delay > 0 else 1.0
+    rise = start + (1 - start) * sin(0.5 * pi * min(max(risen, 0), 1))
     return rise * exp((1 - share) * log(first) + share * log(last))
