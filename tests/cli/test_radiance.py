@@ -16,6 +16,9 @@ from anyview.cli.main import main
 from anyview.cli.parse import parse
 from anyview.cli.radiance import Evaluate, Radiance, Render, Train
 from anyview.training import extra
+from anyview.training.checkpoint import load_checkpoint
+from self_killing import DRIVER
+from small_trainee import same
 from soft_run import SMALL, soft_run, soft_scene
 
 SETTINGS = [word for setting in SMALL for word in ("--set", setting)]
@@ -123,6 +126,23 @@ def test_interrupted_after_a_checkpoint(tmp_path: Path) -> None:
     assert process.returncode == 130, said
     assert "the same command goes on from here" in said
     assert len(list((run / "checkpoints").glob("step_*.safetensors"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_at_a_checkpoint(moment: str, tmp_path: Path) -> None:
+    """SIGKILL around the moment when a checkpoint takes its place; the same command ends with the same bits."""
+    words = ["radiance", "train", str(soft_scene()), *SETTINGS, "--field", "grid", "--set", "loop.save_every_seconds=0"]
+    command = [sys.executable, "-c", DRIVER, moment, "*/step_00000004.*", "1", *words, "--out", str(tmp_path / "run")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    folder = tmp_path / "run" / "checkpoints"
+    assert (folder / "step_00000004.safetensors").exists() == (moment == "after")
+    for name in ("run", "whole"):
+        assert main([*words, "--out", str(tmp_path / name)]) == 0
+    last = "checkpoints/step_00000006.safetensors"
+    assert same(*(load_checkpoint(tmp_path / name / last)[0] for name in ("run", "whole")))
 
 
 def test_a_finished_run_needs_only_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

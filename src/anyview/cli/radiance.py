@@ -29,9 +29,9 @@ class Train(Command):
     set: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="KEY=VALUE")] = ()
     """One option, such as mip.batch=1024; may be given many times."""
     max_minutes: float | None = None
-    """Stop after so many minutes of training in all, and keep the best."""
+    """Train for so many minutes in all; learning rates end with them."""
     steps: int | None = None
-    """Steps of the optimiser in all."""
+    """Train for so many steps in all. With neither, `grid` takes 10,000 and `mip` the paper's 1,000,000."""
     geometry: Path | None = None
     """Workspace of `anyview reconstruct` on the same scene: samples go only where its surface can be."""
 

@@ -112,7 +112,7 @@ def evaluate(
     """
     views, downscale = _chosen(run, split, scale)
     folder = figures_folder(run, split, scale)
-    workspace, chunk = Workspace(run.folder), Chunk(run.renderer.rays_at_once)
+    workspace, chunk = Workspace(run.folder), Chunk(run.renderer.rays_at_once, note=progress.note)
     done = []
     with progress.stage(f"eval {split}", len(views)) as advance:
         for view, shot in zip(views, shots_of(views, downscale), strict=True):
