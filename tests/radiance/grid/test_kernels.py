@@ -32,6 +32,24 @@ def test_encoding(count: int) -> None:
     torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-5, atol=1e-5)  # measured 3e-6: order of sums
 
 
+def test_encoding_on_other_devices() -> None:
+    """What is not float32 on a processor goes the way of other devices: its own gradient, against autograd's."""
+    generator = torch.Generator().manual_seed(5)
+    levels = encoding.make_levels(5, 4, 200, 12)
+    points = torch.rand((300, 3), generator=generator, dtype=torch.float64)
+    widths = torch.rand(300, generator=generator, dtype=torch.float64) * 0.05
+    table = torch.randn((encoding.table_size(levels), 2), generator=generator, dtype=torch.float64)
+    given = torch.randn((300, 10), generator=generator, dtype=torch.float64)
+    found = []
+    for function in (encoding.encode, encoding.encode_with_torch):
+        entries = table.clone().requires_grad_()
+        features = function(points, widths, entries, levels)
+        features.backward(given)
+        found.append((features.detach(), entries.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=0, atol=1e-12)
+
+
 def test_fading_is_close_to_zip_nerf_s() -> None:
     relative = torch.logspace(-3, 3, 2001, dtype=torch.float64)  # widths in cells
     ours = (1 + (2.5066283 * relative) ** 4) ** -0.25
@@ -90,6 +108,24 @@ def test_compositing(functions: int) -> None:
     torch.testing.assert_close(found[0][0], found[1][0], rtol=0, atol=1e-5)  # measured 1e-6
     torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-4, atol=1e-5)  # measured 2e-6
     torch.testing.assert_close(found[0][2], found[1][2], rtol=1e-5, atol=0)
+
+
+def test_distortion_is_the_sum_over_pairs() -> None:
+    """mip-NeRF 360, arXiv 2111.12077, equation 15."""
+    generator = torch.Generator().manual_seed(6)
+    packed = _packed(20, generator)
+    raw = torch.randn((len(packed.points), 16), generator=generator)
+    result, densities = compositing.composite_with_torch(raw, torch.ones((20, 1)), packed)
+    for r in range(20):
+        begin, end = packed.offsets[r : r + 2].tolist()
+        middles, left, weights = packed.middles[begin:end].double(), 1.0, []
+        for density in densities[begin:end].double():
+            after = left * float(torch.exp(-density * packed.lengths[r]))
+            weights.append(left - after)
+            left = after
+        w = torch.tensor(weights, dtype=torch.float64)
+        pairs = (w[:, None] * w * (middles[:, None] - middles).abs()).sum() + (w**2).sum() * packed.spans[r] / 3
+        assert float(result[r, 5]) == pytest.approx(float(pairs), abs=1e-6)
 
 
 def test_blocked_rays_end() -> None:

@@ -65,19 +65,22 @@ def composite_with_torch(
     count = packed.offsets.diff()
     ray = torch.repeat_interleave(torch.arange(len(count), device=raw.device), count)
     density = raw[:, 0].clamp_max(LARGEST).exp()
+
+    def before(values: Float[Tensor, "N"]) -> Float[Tensor, "N"]:
+        """Sums over the samples that lie before each one on its ray."""
+        total = torch.cat([torch.zeros_like(values[:1], dtype=torch.float64), values.double().cumsum(0)])
+        return (total[:-1] - total[packed.offsets[:-1]][ray]).to(values.dtype)
+
     optical = density * packed.lengths[ray]
-    total = torch.cat([torch.zeros_like(optical[:1]), optical.double().cumsum(0)])  # of all rays before, too
-    before = (total[:-1] - total[packed.offsets[:-1]][ray]).to(optical.dtype)
-    weight = -torch.expm1(-optical) * torch.exp(-before)
+    weight = -torch.expm1(-optical) * torch.exp(-before(optical))
     k = basis.shape[1]
     color = torch.sigmoid((raw[:, 1 : 1 + 3 * k].reshape(-1, 3, k) * basis[ray][:, None]).sum(-1))
+    moment = weight * packed.middles
+    apart = 2 * (packed.middles * before(weight) - before(moment)) + weight * packed.spans[ray] / 3
     ones = torch.ones_like(weight)[:, None]
-    parts = weight[:, None] * torch.cat([color, ones, packed.middles[:, None]], -1)
-    result = torch.zeros((len(count), 5), dtype=raw.dtype, device=raw.device).index_add(0, ray, parts)
-    pairs = (ray[:, None] == ray) * weight[:, None] * weight * (packed.middles[:, None] - packed.middles).abs()
-    spread = pairs.sum(1) + weight**2 * packed.spans[ray] / 3
-    distortion = torch.zeros_like(result[:, 0]).index_add(0, ray, spread)
-    return torch.cat([result, distortion[:, None]], 1), density.detach()
+    parts = weight[:, None] * torch.cat([color, ones, packed.middles[:, None], apart[:, None]], -1)
+    result = torch.zeros((len(count), 6), dtype=raw.dtype, device=raw.device).index_add(0, ray, parts)
+    return result, density.detach()
 
 
 class _Blend(torch.autograd.Function):

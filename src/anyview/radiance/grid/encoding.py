@@ -7,6 +7,7 @@ standard deviation of the sample's Gaussian in its units.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -52,35 +53,47 @@ def encode(
     """
     if table.device.type == "cpu" and table.dtype == torch.float32:
         return _Encode.apply(points, widths, table, levels)
-    return encode_with_torch(points, widths, table, levels)
+    return _EncodeOnDevice.apply(points, widths, table, levels)
 
 
 def encode_with_torch(
     points: Float[Tensor, "N 3"], widths: Float[Tensor, "N"], table: Float[Tensor, "T 2"], levels: Int64[Tensor, "L 4"]
 ) -> Float[Tensor, "N C"]:
-    """The definition: eight corners around each point, weighted trilinearly, times the level's fading.
+    """The definition: eight corners around each point, weighted trilinearly, times the level's fading."""
+    features = []
+    for level in levels.tolist():
+        total = torch.zeros((len(points), 2), dtype=table.dtype, device=table.device)
+        for index, weight in _corners(points, widths, level):
+            total = total + weight[:, None] * table[index]
+        features.append(total)
+    return torch.cat(features, -1)
+
+
+def _corners(
+    points: Float[Tensor, "N 3"], widths: Float[Tensor, "N"], level: list[int]
+) -> Iterator[tuple[Int64[Tensor, "N"], Float[Tensor, "N"]]]:
+    """Entry and weight of each of the eight corners, the level's fading in the weights.
 
     A level of n cells fades by (1 + (sqrt(2 pi) n s)^4)^(-1/4) for a width s: Zip-NeRF's erf(1 / sqrt(8 n^2 s^2)) has
     the same limits and is nowhere more than 0.053 away.
     """
-    features = []
-    for cells, first, own, mask in levels.tolist():
-        place = points * cells
-        corner = place.long().clamp_max(cells - 1)
-        share = place - corner
-        total = torch.zeros((len(points), 2), dtype=table.dtype, device=table.device)
-        for k in range(8):
-            step = torch.tensor([k & 1, k >> 1 & 1, k >> 2], device=points.device)
-            x, y, z = (corner + step).unbind(-1)
-            if own:
-                index = x + (cells + 1) * (y + (cells + 1) * z)
-            else:
-                index = (x * _PRIMES[0] ^ y * _PRIMES[1] ^ z * _PRIMES[2]) & mask
-            weight = torch.where(step.bool(), share, 1 - share).prod(-1)
-            total = total + weight[:, None] * table[first + index]
-        fade = (1 + (2.5066283 * widths * cells) ** 4) ** -0.25
-        features.append(total * fade[:, None])
-    return torch.cat(features, -1)
+    cells, first, own, mask = level
+    place = points * cells
+    corner = place.long().clamp_max(cells - 1)
+    share = place - corner
+    fade = (1 + (2.5066283 * widths * cells) ** 4) ** -0.25
+    for k in range(8):
+        at, weight = [], fade
+        for axis in range(3):
+            up = k >> axis & 1
+            at.append(corner[:, axis] + up)
+            weight = weight * (share[:, axis] if up else 1 - share[:, axis])
+        x, y, z = at
+        if own:
+            index = x + (cells + 1) * (y + (cells + 1) * z)
+        else:
+            index = (x * _PRIMES[0] ^ y * _PRIMES[1] ^ z * _PRIMES[2]) & mask
+        yield first + index, weight
 
 
 class _Encode(torch.autograd.Function):
@@ -102,4 +115,24 @@ class _Encode(torch.autograd.Function):
         points, widths, levels = ctx.saved_tensors
         grad = torch.zeros((ctx.entries, 2), dtype=torch.float32)
         add_to_grid(points.numpy(), widths.numpy(), grad.numpy(), levels.numpy(), given.contiguous().numpy())
+        return None, None, grad, None
+
+
+class _EncodeOnDevice(torch.autograd.Function):
+    """The definition with a gradient that is added up in place: without sorting, and without what autograd would keep."""
+
+    @staticmethod
+    def forward(ctx: Any, points: Tensor, widths: Tensor, table: Tensor, levels: Tensor) -> Tensor:
+        ctx.save_for_backward(points, widths, levels)
+        ctx.entries = len(table)
+        return encode_with_torch(points, widths, table, levels)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
+        points, widths, levels = ctx.saved_tensors
+        grad = torch.zeros((ctx.entries, 2), dtype=given.dtype, device=given.device)
+        for k, level in enumerate(levels.tolist()):
+            for index, weight in _corners(points, widths, level):
+                grad.index_add_(0, index, weight[:, None] * given[:, 2 * k : 2 * k + 2])
         return None, None, grad, None

@@ -11,91 +11,95 @@ from __future__ import annotations
 import numpy as np
 
 from anyview.jit import njit, prange
+from anyview.radiance.kernels.gather import CORNERS, LANES, gather
 
-f32 = np.float32
-_FAST = {"contract", "nsz", "arcp"}  # nothing that depends on the order of sums
+f32, i32, u32 = np.float32, np.int32, np.uint32
+_KERNEL = {
+    "nogil": True, "cache": True, "error_model": "numpy",  # loops with a check for division by zero stay scalar
+    "fastmath": {"contract", "nsz", "arcp"},  # nothing that depends on the order of sums
+}  # fmt: skip
+_BLOCK = 128  # samples whose corners lie in the nearest cache
 _CHUNK = 2048
+_PRIMES = (u32(2654435761), u32(805459861))
 
 
-@njit(fastmath=_FAST, nogil=True, cache=True, inline="always")
-def entry(x, y, z, corners, own, mask):
-    """The entry of a grid corner; hashed ones share."""
-    if own:
-        return x + corners * (y + corners * z)
-    mixed = np.uint32(x) ^ (np.uint32(y) * np.uint32(2654435761)) ^ (np.uint32(z) * np.uint32(805459861))
-    return np.int64(mixed & np.uint32(mask))
+@njit(**_KERNEL)
+def _take(points, scales, begin, count, x, y, z, s):
+    """Coordinates of a block of samples, each kind in a row of its own."""
+    for n in range(count):
+        x[n], y[n], z[n], s[n] = points[begin + n, 0], points[begin + n, 1], points[begin + n, 2], scales[begin + n]
 
 
-@njit(fastmath=_FAST, nogil=True, cache=True, inline="always")
-def cell_of(points, scales, n, cells):
-    """Cell, place in it, and the factor by which the level fades for the sample."""
-    size = f32(cells)
-    px, py, pz = points[n, 0] * size, points[n, 1] * size, points[n, 2] * size
-    x, y, z = min(np.int64(px), cells - 1), min(np.int64(py), cells - 1), min(np.int64(pz), cells - 1)
-    width = f32(2.5066283) * scales[n] * size
-    square = width * width
-    fade = f32(1) / np.sqrt(np.sqrt(f32(1) + square * square))
-    return x, y, z, px - f32(x), py - f32(y), pz - f32(z), fade
+@njit(**_KERNEL)
+def _corners(x, y, z, s, level, index, weight):
+    """Entries and weights of the eight corners around each sample of a block, (8, _BLOCK), x fastest, then y.
+
+    The level's fading is in the weights.
+    """
+    cells, first, own, mask = level[0], u32(level[1]), level[2] == 1, u32(level[3])
+    size, last, one = f32(cells), f32(cells - 1), f32(1)
+    up = u32(cells + 1) if own else _PRIMES[0]
+    deep = u32(up * up) if own else _PRIMES[1]
+    for n in range(_BLOCK):
+        px, py, pz = x[n] * size, y[n] * size, z[n] * size
+        cx, cy, cz = min(np.floor(px), last), min(np.floor(py), last), min(np.floor(pz), last)
+        fx, fy, fz = px - cx, py - cy, pz - cz
+        width = f32(2.5066283) * s[n] * size
+        square = width * width
+        fade = one / np.sqrt(np.sqrt(one + square * square))
+        gx, gy, gz, fz = one - fx, one - fy, (one - fz) * fade, fz * fade
+        x0, y0, z0 = u32(i32(cx)), u32(u32(i32(cy)) * up), u32(u32(i32(cz)) * deep)
+        x1, y1, z1 = u32(x0 + u32(1)), u32(y0 + up), u32(z0 + deep)
+        for k in range(4):
+            ky, kz = y1 if k & 1 else y0, z1 if k & 2 else z0
+            at = u32(ky + kz) if own else u32(ky ^ kz)
+            index[2 * k * _BLOCK + n] = (u32(x0 + at) if own else u32(x0 ^ at) & mask) + first
+            index[(2 * k + 1) * _BLOCK + n] = (u32(x1 + at) if own else u32(x1 ^ at) & mask) + first
+            share = (fy if k & 1 else gy) * (fz if k & 2 else gz)
+            weight[2 * k * _BLOCK + n], weight[(2 * k + 1) * _BLOCK + n] = gx * share, fx * share
 
 
-@njit(fastmath=_FAST, nogil=True, cache=True)
-def _read_level(points, scales, table, cells, first, own, mask, out, column, begin, end):
-    corners = cells + 1
-    for n in range(begin, end):
-        x, y, z, fx, fy, fz, fade = cell_of(points, scales, n, cells)
-        a, b = f32(0), f32(0)
-        for dz in range(2):
-            wz = fz if dz else f32(1) - fz
-            for dy in range(2):
-                wy = wz * (fy if dy else f32(1) - fy)
-                at = entry(x, y + dy, z + dz, corners, own, mask) + first
-                w = wy * (f32(1) - fx)
-                a += w * table[at, 0]
-                b += w * table[at, 1]
-                at = entry(x + 1, y + dy, z + dz, corners, own, mask) + first
-                w = wy * fx
-                a += w * table[at, 0]
-                b += w * table[at, 1]
-        out[n, column] = a * fade
-        out[n, column + 1] = b * fade
-
-
-@njit(fastmath=_FAST, nogil=True, cache=True)
-def _add_level(points, scales, grad, cells, first, own, mask, given, column):
-    corners = cells + 1
-    for n in range(points.shape[0]):
-        if given[n, column] == 0 and given[n, column + 1] == 0:
-            continue
-        x, y, z, fx, fy, fz, fade = cell_of(points, scales, n, cells)
-        a, b = given[n, column] * fade, given[n, column + 1] * fade
-        for dz in range(2):
-            wz = fz if dz else f32(1) - fz
-            for dy in range(2):
-                wy = wz * (fy if dy else f32(1) - fy)
-                at = entry(x, y + dy, z + dz, corners, own, mask) + first
-                w = wy * (f32(1) - fx)
-                grad[at, 0] += w * a
-                grad[at, 1] += w * b
-                at = entry(x + 1, y + dy, z + dz, corners, own, mask) + first
-                w = wy * fx
-                grad[at, 0] += w * a
-                grad[at, 1] += w * b
-
-
-@njit(fastmath=_FAST, nogil=True, cache=True, parallel=True)
+@njit(parallel=True, **_KERNEL)
 def read_grid(points, scales, table, levels, out):
     """Features of all levels into `out` (N, 2L or more); chunks of samples in parallel."""
-    count = points.shape[0]
+    count, columns = points.shape[0], 2 * levels.shape[0]
+    flat = table.reshape(-1)
     for chunk in prange((count + _CHUNK - 1) // _CHUNK):
-        begin, end = chunk * _CHUNK, min(count, chunk * _CHUNK + _CHUNK)
-        for k in range(levels.shape[0]):
-            cells, first, own, mask = levels[k, 0], levels[k, 1], levels[k, 2] == 1, levels[k, 3]
-            _read_level(points, scales, table, cells, first, own, mask, out, 2 * k, begin, end)
+        index, weight = np.zeros(CORNERS * _BLOCK, u32), np.zeros(CORNERS * _BLOCK, f32)
+        x, y, z, s = np.zeros(_BLOCK, f32), np.zeros(_BLOCK, f32), np.zeros(_BLOCK, f32), np.zeros(_BLOCK, f32)
+        found = np.empty(columns * _BLOCK, f32)
+        for begin in range(chunk * _CHUNK, min(count, chunk * _CHUNK + _CHUNK), _BLOCK):
+            size = min(_BLOCK, count - begin)
+            _take(points, scales, begin, size, x, y, z, s)
+            for k in range(levels.shape[0]):
+                _corners(x, y, z, s, levels[k], index, weight)
+                for n in range(0, size, LANES):
+                    gather(flat, index, weight, n, _BLOCK, found, 2 * k * _BLOCK + n, (2 * k + 1) * _BLOCK + n)
+            for n in range(size):
+                for f in range(columns):
+                    out[begin + n, f] = found[f * _BLOCK + n]
 
 
-@njit(fastmath=_FAST, nogil=True, cache=True, parallel=True)
+@njit(**_KERNEL)
+def _add_level(points, scales, grad, level, given, column):
+    index, weight = np.zeros(CORNERS * _BLOCK, u32), np.zeros(CORNERS * _BLOCK, f32)
+    x, y, z, s = np.zeros(_BLOCK, f32), np.zeros(_BLOCK, f32), np.zeros(_BLOCK, f32), np.zeros(_BLOCK, f32)
+    for begin in range(0, points.shape[0], _BLOCK):
+        size = min(_BLOCK, points.shape[0] - begin)
+        _take(points, scales, begin, size, x, y, z, s)
+        _corners(x, y, z, s, level, index, weight)
+        for n in range(size):
+            a, b = given[begin + n, column], given[begin + n, column + 1]
+            if a == 0 and b == 0:
+                continue
+            for k in range(CORNERS):
+                at, w = index[k * _BLOCK + n], weight[k * _BLOCK + n]
+                grad[at, 0] += w * a
+                grad[at, 1] += w * b
+
+
+@njit(parallel=True, **_KERNEL)
 def add_to_grid(points, scales, grad, levels, given):
     """Add the table's gradient; levels in parallel, samples in order: the sums do not depend on threads."""
     for k in prange(levels.shape[0]):
-        cells, first, own, mask = levels[k, 0], levels[k, 1], levels[k, 2] == 1, levels[k, 3]
-        _add_level(points, scales, grad, cells, first, own, mask, given, 2 * k)
+        _add_level(points, scales, grad, levels[k], given, 2 * k)
