@@ -1,4 +1,4 @@
-"""Samples of many rays, one after the other, to pixels (NeRF, arXiv 2003.08934, equation 3), colours depending on the
+"""Samples of many rays to pixels (NeRF, arXiv 2003.08934, equation 3), colours depending on the
 direction by spherical harmonics (PlenOctrees, arXiv 2103.14024).
 
 Letters: R rays, N samples of all rays, K basis functions, C = 1 + 3 K or more columns.
@@ -18,12 +18,13 @@ LARGEST = 12.0
 
 
 class Packed(NamedTuple):
-    """Intervals along rays, one ray after the other."""
+    """Intervals along rays."""
 
     points: Float[Tensor, "N 3"]  # middles, unit cube
     widths: Float[Tensor, "N"]  # of the cone's Gaussian there
     middles: Float[Tensor, "N"]  # t of the middles
-    offsets: Int64[Tensor, "E"]  # where each ray's samples begin, and the end: E = R + 1
+    order: Int64[Tensor, "N"]  # rows of the above, one ray after the other, from near to far
+    offsets: Int64[Tensor, "E"]  # where each ray begins in `order`, and the end: E = R + 1
     spans: Float[Tensor, "R"]  # of each of a ray's intervals, in t
     lengths: Float[Tensor, "R"]  # of each of a ray's intervals, scene units; in `blend`, in the density's units
 
@@ -54,7 +55,7 @@ def blend(
         packed: the samples.
     """
     if raw.device.type == "cpu" and raw.dtype == torch.float32:
-        return _Blend.apply(raw, basis, packed.offsets, packed.lengths, packed.spans, packed.middles)
+        return _Blend.apply(raw, basis, packed.order, packed.offsets, packed.lengths, packed.spans, packed.middles)
     return composite_with_torch(raw, basis, packed)
 
 
@@ -64,6 +65,7 @@ def composite_with_torch(
     """The definition; rays are never cut short here, which the kernels do where 1e-4 of a ray is left."""
     count = packed.offsets.diff()
     ray = torch.repeat_interleave(torch.arange(len(count), device=raw.device), count)
+    raw, middles = raw[packed.order], packed.middles[packed.order]
     density = raw[:, 0].clamp_max(LARGEST).exp()
 
     def before(values: Float[Tensor, "N"]) -> Float[Tensor, "N"]:
@@ -75,25 +77,26 @@ def composite_with_torch(
     weight = -torch.expm1(-optical) * torch.exp(-before(optical))
     k = basis.shape[1]
     color = torch.sigmoid((raw[:, 1 : 1 + 3 * k].reshape(-1, 3, k) * basis[ray][:, None]).sum(-1))
-    moment = weight * packed.middles
-    apart = 2 * (packed.middles * before(weight) - before(moment)) + weight * packed.spans[ray] / 3
+    moment = weight * middles
+    apart = 2 * (middles * before(weight) - before(moment)) + weight * packed.spans[ray] / 3
     ones = torch.ones_like(weight)[:, None]
-    parts = weight[:, None] * torch.cat([color, ones, packed.middles[:, None], apart[:, None]], -1)
+    parts = weight[:, None] * torch.cat([color, ones, middles[:, None], apart[:, None]], -1)
     result = torch.zeros((len(count), 6), dtype=raw.dtype, device=raw.device).index_add(0, ray, parts)
-    return result, density.detach()
+    return result, torch.empty_like(density).index_copy_(0, packed.order, density).detach()
 
 
 class _Blend(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, raw: Tensor, basis: Tensor, offsets: Tensor, lengths: Tensor, spans: Tensor, middles: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        ctx: Any, raw: Tensor, basis: Tensor,
+        order: Tensor, offsets: Tensor, lengths: Tensor, spans: Tensor, middles: Tensor,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         from anyview.radiance.kernels.compositing import blend as kernel
 
         n, r = len(raw), len(basis)
         result, colors = torch.empty((r, 6)), torch.empty((n, 3))
         weights, densities = torch.empty(n), torch.empty(n)
-        given = (raw.detach(), basis, offsets, lengths, spans, middles)
+        given = (raw.detach(), basis, order, offsets, lengths, spans, middles)
         kernel(*(part.numpy() for part in (*given, result, colors, weights, densities)))
         ctx.save_for_backward(*given, result, colors, weights, densities)
         ctx.mark_non_differentiable(densities)
@@ -107,4 +110,4 @@ class _Blend(torch.autograd.Function):
         saved = ctx.saved_tensors
         out = torch.empty_like(saved[0])
         blend_back(*(part.numpy() for part in (*saved, given.contiguous(), out)))
-        return out, None, None, None, None, None
+        return out, None, None, None, None, None, None

@@ -49,11 +49,12 @@ def encode(
 ) -> Float[Tensor, "N C"]:
     """Features of all levels, C = 2 L; only the table gets a gradient.
 
-    On processors compiled kernels do what `encode_with_torch` says.
+    Where the table has a `grad` already, its gradient is added to that in place: a table is large, and a step reads it
+    several times. On processors compiled kernels do what `encode_with_torch` says.
     """
-    if table.device.type == "cpu" and table.dtype == torch.float32:
-        return _Encode.apply(points, widths, table, levels)
-    return _EncodeOnDevice.apply(points, widths, table, levels)
+    compiled = table.device.type == "cpu" and table.dtype == torch.float32
+    function = _Encode if compiled else _EncodeOnDevice
+    return function.apply(points, widths, table, levels, table.grad)
 
 
 def encode_with_torch(
@@ -98,13 +99,15 @@ def _corners(
 
 class _Encode(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, points: Tensor, widths: Tensor, table: Tensor, levels: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, points: Tensor, widths: Tensor, table: Tensor, levels: Tensor, sums: Tensor | None
+    ) -> Tensor:  # fmt: skip
         from anyview.radiance.kernels.hash_grid import read_grid
 
         out = torch.empty((len(points), 2 * len(levels)), dtype=torch.float32)
         read_grid(points.numpy(), widths.numpy(), table.detach().numpy(), levels.numpy(), out.numpy())
         ctx.save_for_backward(points, widths, levels)
-        ctx.entries = len(table)
+        ctx.entries, ctx.sums = len(table), sums
         return out
 
     @staticmethod
@@ -113,26 +116,29 @@ class _Encode(torch.autograd.Function):
         from anyview.radiance.kernels.hash_grid import add_to_grid
 
         points, widths, levels = ctx.saved_tensors
-        grad = torch.zeros((ctx.entries, 2), dtype=torch.float32)
+        grad = torch.zeros((ctx.entries, 2)) if ctx.sums is None else ctx.sums
         add_to_grid(points.numpy(), widths.numpy(), grad.numpy(), levels.numpy(), given.contiguous().numpy())
-        return None, None, grad, None
+        return None, None, grad if ctx.sums is None else None, None, None
 
 
 class _EncodeOnDevice(torch.autograd.Function):
     """The definition with a gradient that is added up in place: without sorting, and without what autograd would keep."""
 
     @staticmethod
-    def forward(ctx: Any, points: Tensor, widths: Tensor, table: Tensor, levels: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, points: Tensor, widths: Tensor, table: Tensor, levels: Tensor, sums: Tensor | None
+    ) -> Tensor:  # fmt: skip
         ctx.save_for_backward(points, widths, levels)
-        ctx.entries = len(table)
+        ctx.entries, ctx.sums = len(table), sums
         return encode_with_torch(points, widths, table, levels)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
         points, widths, levels = ctx.saved_tensors
-        grad = torch.zeros((ctx.entries, 2), dtype=given.dtype, device=given.device)
+        new = ctx.sums is None
+        grad = torch.zeros((ctx.entries, 2), dtype=given.dtype, device=given.device) if new else ctx.sums
         for k, level in enumerate(levels.tolist()):
             for index, weight in _corners(points, widths, level):
                 grad.index_add_(0, index, weight[:, None] * given[:, 2 * k : 2 * k + 2])
-        return None, None, grad, None
+        return None, None, grad if ctx.sums is None else None, None, None

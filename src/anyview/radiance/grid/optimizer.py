@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class TableAdam(torch.optim.Optimizer):
-    """Adam that leaves values with a gradient of exactly zero alone."""
+    """Adam that leaves values with a gradient of exactly zero alone, and zeros in place of gradients."""
 
     def __init__(
         self, parameters: list[Tensor], lr: float, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-15
@@ -18,7 +18,7 @@ class TableAdam(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step; gradients stay."""
+        """One step; the gradients are zero afterwards, ready to be added to."""
         for group in self.param_groups:
             for value in group["params"]:
                 if value.grad is None:
@@ -42,10 +42,11 @@ def _update(
     if value.device.type == "cpu" and value.dtype == torch.float32:
         from anyview.radiance.kernels.adam import adam
 
-        parts = (part.detach().view(-1).numpy() for part in (value, grad.contiguous(), mean, square))
+        parts = (part.detach().view(-1).numpy() for part in (value, grad, mean, square))
         adam(*parts, rate, first, second, scale, eps)
         return
     touched = grad != 0
     mean.copy_(torch.where(touched, mean.lerp(grad, 1 - first), mean))
     square.copy_(torch.where(touched, square.lerp(grad * grad, 1 - second), square))
     value.sub_(torch.where(touched, rate * mean / ((square * scale).sqrt() + eps), torch.zeros_like(value)))
+    grad.zero_()

@@ -1,6 +1,7 @@
-"""Samples of many rays, one after the other, to pixels, and back: densities by exp, colours by spherical harmonics.
+"""Samples of many rays to pixels, and back: densities by exp, colours by spherical harmonics.
 
-Letters: R rays, N samples, K basis functions. A row of `raw` is (logarithm of density, K coefficients of red, K of
+Letters: R rays, N samples, K basis functions. `order` (N) has the samples' rows, one ray after the other from near to
+far, `offsets` (R + 1) where each ray begins in it. A row of `raw` is (logarithm of density, K coefficients of red, K of
 green, K of blue, padding). A ray's result is (red, green, blue, opacity, depth times opacity, distortion):
 the last is mip-NeRF 360's (arXiv 2111.12077, equation 15).
 The readable form is `anyview.radiance.grid.compositing.composite_with_torch`.
@@ -29,27 +30,28 @@ def _sigmoid(x):
 
 
 @njit(fastmath=_FAST, nogil=True, cache=True, parallel=True)
-def blend(raw, basis, offsets, lengths, spans, middles, result, colors, weights, densities):
+def blend(raw, basis, order, offsets, lengths, spans, middles, result, colors, weights, densities):
     """`result` (R, 6); per sample colours, weights and densities, -1 behind where the ray is blocked.
 
     `lengths` (R) is the length of each of the ray's intervals in the density's units, `spans` (R) the same in t.
     """
-    rays, k = basis.shape
+    rays, functions = basis.shape
     for part in prange(_PARTS):
         for r in range(rays * part // _PARTS, rays * (part + 1) // _PARTS):
             left = f32(1)
             red, green, blue, depth, spread = f32(0), f32(0), f32(0), f32(0), f32(0)
-            for i in range(offsets[r], offsets[r + 1]):
+            for k in range(offsets[r], offsets[r + 1]):
+                i = order[k]
                 if left < f32(BLOCKED):
                     densities[i] = f32(-1)
                     continue
                 density = math.exp(min(raw[i, 0], f32(LARGEST)))
                 after = left * math.exp(-density * lengths[r])
                 a, b, c = f32(0), f32(0), f32(0)
-                for j in range(k):
+                for j in range(functions):
                     a += basis[r, j] * raw[i, 1 + j]
-                    b += basis[r, j] * raw[i, 1 + k + j]
-                    c += basis[r, j] * raw[i, 1 + 2 * k + j]
+                    b += basis[r, j] * raw[i, 1 + functions + j]
+                    c += basis[r, j] * raw[i, 1 + 2 * functions + j]
                 a, b, c = _sigmoid(a), _sigmoid(b), _sigmoid(c)
                 weight = left - after
                 densities[i], weights[i] = density, weight
@@ -65,9 +67,9 @@ def blend(raw, basis, offsets, lengths, spans, middles, result, colors, weights,
 
 
 @njit(fastmath=_FAST, nogil=True, cache=True, parallel=True)
-def blend_back(raw, basis, offsets, lengths, spans, middles, result, colors, weights, densities, given, out):
+def blend_back(raw, basis, order, offsets, lengths, spans, middles, result, colors, weights, densities, given, out):
     """The gradient of `raw` (N, columns) from that of `result`, `given` (R, 6); zero behind where a ray is blocked."""
-    rays, k = basis.shape
+    rays, functions = basis.shape
     for part in prange(_PARTS):
         for r in range(rays * part // _PARTS, rays * (part + 1) // _PARTS):
             g0, g1, g2, g3, g4, g5 = given[r, 0], given[r, 1], given[r, 2], given[r, 3], given[r, 4], given[r, 5]
@@ -75,7 +77,8 @@ def blend_back(raw, basis, offsets, lengths, spans, middles, result, colors, wei
             opaque, far = f32(0), f32(0)  # opacity of what lies behind it, and times depth
             left = f32(1) - result[r, 3]
             behind = -left * g3  # what all that lies behind a sample adds to the loss
-            for i in range(offsets[r + 1] - 1, offsets[r] - 1, -1):
+            for k in range(offsets[r + 1] - 1, offsets[r] - 1, -1):
+                i = order[k]
                 if densities[i] < 0:
                     for j in range(out.shape[1]):
                         out[i, j] = f32(0)
@@ -93,9 +96,9 @@ def blend_back(raw, basis, offsets, lengths, spans, middles, result, colors, wei
                 behind += weight * here
                 left += weight
                 a, b, c = weight * g0 * a * (1 - a), weight * g1 * b * (1 - b), weight * g2 * c * (1 - c)
-                for j in range(k):
+                for j in range(functions):
                     out[i, 1 + j] = a * basis[r, j]
-                    out[i, 1 + k + j] = b * basis[r, j]
-                    out[i, 1 + 2 * k + j] = c * basis[r, j]
-                for j in range(1 + 3 * k, out.shape[1]):
+                    out[i, 1 + functions + j] = b * basis[r, j]
+                    out[i, 1 + 2 * functions + j] = c * basis[r, j]
+                for j in range(1 + 3 * functions, out.shape[1]):
                     out[i, j] = f32(0)

@@ -38,12 +38,13 @@ def _cell(x, cells):
 
 @njit(fastmath=_FAST, nogil=True, cache=True, parallel=True)
 def march(
-    origins, directions, near, far, enter, leave, scale, step, open_, blocking, cells, limit, starts, counts
+    origins, directions, begins, far, enter, leave, scale, step, open_, density, cells, limit, starts, counts
 ):  # fmt: skip
     """Starts, in s, of the intervals of length `step` with middles in open cells: `starts` (R, most), `counts` (R).
 
     Inside the inner cube closed cells are passed over as a whole; outside, where rays are bent, step by step. A ray
-    ends where the optical depth of what it has passed (`blocking`, density per s) exceeds `limit`.
+    stops where the optical depth of what it has passed by the cells' `density`, per s, exceeds `limit`; where it can go
+    on is then in `begins`.
     """
     most = starts.shape[1]
     quarter = f32(0.25) * f32(cells)
@@ -52,7 +53,7 @@ def march(
         for r in range(rays * part // _PARTS, rays * (part + 1) // _PARTS):
             dx, dy, dz = directions[r, 0], directions[r, 1], directions[r, 2]
             first, last, size = enter[r], leave[r], scale[r]
-            s, end, passed, k = near[r], far[r], f32(0), 0
+            s, end, passed, k = begins[r], far[r], f32(0), 0
             while s < end and k < most:
                 middle = s + f32(0.5) * step
                 t = _distance(middle, _root(middle, first, last, size), first, last, size)
@@ -65,10 +66,10 @@ def march(
                 if open_[cell]:
                     starts[r, k] = s
                     k += 1
-                    passed += blocking[cell] * step
+                    s += step
+                    passed += density[cell] * step
                     if passed > limit:
                         break
-                    s += step
                 elif first < middle < last:  # on to the first step beyond this cell, or beyond the inner cube
                     ex = (f32(cx + (dx > 0)) - x) / (dx * quarter) if dx != 0 else f32(1e30)
                     ey = (f32(cy + (dy > 0)) - y) / (dy * quarter) if dy != 0 else f32(1e30)
@@ -77,7 +78,7 @@ def march(
                     s += step * max(f32(1), np.ceil(inside / step))
                 else:
                     s += step
-            counts[r] = k
+            counts[r], begins[r] = k, s
 
 
 @njit(fastmath=_FAST, nogil=True, cache=True, parallel=True)

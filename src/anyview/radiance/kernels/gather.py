@@ -17,7 +17,9 @@ CORNERS = 8
 
 
 @intrinsic
-def gather(typing: Any, table: Any, index: Any, weight: Any, start: Any, stride: Any, out: Any, a0: Any, b0: Any) -> Any:
+def gather(
+    typing: Any, table: Any, index: Any, weight: Any, start: Any, stride: Any, out: Any, a0: Any, b0: Any
+) -> Any:
     """out[a0 + l], out[b0 + l] = sum over c < 8 of w table[2 j], w table[2 j + 1] for l < 16.
 
     j is index[start + c stride + l] (uint32), w is weight[start + c stride + l]; all arrays are flat. Nothing is

@@ -1,4 +1,4 @@
-"""Where rays look at a grid field: even steps through the occupied cells of a coarse grid, until the ray is blocked.
+"""Where rays look at a grid field: even steps through the occupied cells of a coarse grid.
 
 Letters: R rays, N samples of all rays one after the other, G cells per side. Origins, directions and distances are in
 the unit cube's coordinates; t is the parameter along the directions as given. Source: Müller et al. 2022 (arXiv
@@ -22,10 +22,11 @@ def _cell(x, cells):
 
 
 @njit(fastmath=_FAST, nogil=True, cache=True, parallel=True)
-def march(origins, directions, near, far, step, open_, blocking, cells, limit, starts, counts):
+def march(origins, directions, begins, far, step, open_, density, cells, limit, starts, counts):
     """Starts of the intervals of length `step` that lie in open cells: `starts` (R, most), `counts` (R).
 
-    A ray ends where the optical depth of what it has passed (`blocking`, density per t) exceeds `limit`.
+    A ray stops where the optical depth of what it has passed by the cells' `density`, per t, exceeds `limit`; where it
+    can go on is then in `begins`.
     """
     most = starts.shape[1]
     size = f32(cells)
@@ -37,7 +38,7 @@ def march(origins, directions, near, far, step, open_, blocking, cells, limit, s
             ix = f32(1) / dx if dx != 0 else f32(1e30)
             iy = f32(1) / dy if dy != 0 else f32(1e30)
             iz = f32(1) / dz if dz != 0 else f32(1e30)
-            t, end, passed, k = near[r], far[r], f32(0), 0
+            t, end, passed, k = begins[r], far[r], f32(0), 0
             while t < end and k < most:
                 middle = t + f32(0.5) * step
                 x, y, z = ox + dx * middle, oy + dy * middle, oz + dz * middle
@@ -46,16 +47,16 @@ def march(origins, directions, near, far, step, open_, blocking, cells, limit, s
                 if open_[cell]:
                     starts[r, k] = t
                     k += 1
-                    passed += blocking[cell] * step
+                    t += step
+                    passed += density[cell] * step
                     if passed > limit:
                         break
-                    t += step
                 else:  # on by whole steps to the first one whose middle lies beyond this cell
                     ex = (f32(cx + (dx > 0)) - x) * ix
                     ey = (f32(cy + (dy > 0)) - y) * iy
                     ez = (f32(cz + (dz > 0)) - z) * iz
                     t += step * max(f32(1), np.ceil(min(ex, min(ey, ez)) / step))
-            counts[r] = k
+            counts[r], begins[r] = k, t
 
 
 @njit(fastmath=_FAST, nogil=True, cache=True, parallel=True)

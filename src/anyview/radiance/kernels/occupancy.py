@@ -9,13 +9,11 @@ from anyview.jit import njit
 f32 = np.float32
 SHARE = 0.1
 """Of a sample in its cell's mean density."""
-FALL, RISE = 0.5, 0.05
-"""The same in the density that the cell has at least: falls at once, rises slowly."""
 
 
 @njit(nogil=True, cache=True)
-def learn(points, densities, cells, mean, least):
-    """Move `mean` and `least` of the cells (cells^3, x fastest) towards the samples' densities; -1 is not looked at."""
+def learn(points, densities, cells, mean):
+    """Move `mean` of the cells (cells^3, x fastest) towards the samples' densities; -1 is not looked at."""
     for i in range(densities.size):
         if densities[i] >= 0:
             x = min(np.int64(points[i, 0] * cells), cells - 1)
@@ -23,4 +21,3 @@ def learn(points, densities, cells, mean, least):
             z = min(np.int64(points[i, 2] * cells), cells - 1)
             cell = (z * cells + y) * cells + x
             mean[cell] += f32(SHARE) * (densities[i] - mean[cell])
-            least[cell] += (f32(FALL) if densities[i] < least[cell] else f32(RISE)) * (densities[i] - least[cell])
