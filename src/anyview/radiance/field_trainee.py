@@ -83,6 +83,7 @@ class FieldTrainee:
                         hint="close other programs that use this device, or choose a smaller model and another --out",
                     ) from error  # fmt: skip
             # here the failed step's arrays are gone with its exception
+            self._give_up()
             self._parts.count *= 2
             self._generator.set_state(drawn)
             free_memory()
@@ -90,6 +91,9 @@ class FieldTrainee:
 
     def _step(self, moment: Moment) -> dict[str, Tensor | float]:
         raise NotImplementedError
+
+    def _give_up(self) -> None:
+        """Take back what half a step has left."""
 
     def batch(self) -> dict[str, Tensor]:
         """See `Trainee.batch`."""

@@ -148,7 +148,7 @@ class GridOptions:
     first_steps: int = 256
     """The same when training begins."""
     distortion: float = 0.01
-    """Weight of the distortion loss, which gathers the light of a ray in one place."""
+    """Weight of the distortion loss, which gathers the light of a ray in one place; where space is bent, from 0 on."""
     samples: int = 32768
     """Samples per step of training; the number of rays follows from it."""
     rate: float = 0.02
@@ -159,6 +159,10 @@ class GridOptions:
     """Cells through which a step is less opaque than this are passed over."""
     reopened: float = 0.0
     """Share of the cells passed over that is looked at again after each look at all of them."""
+    multisamples: int = 1
+    """Points by which a sample's cone is looked at: 1, or an even number of 6 (Zip-NeRF's) or more: slower."""
+    exposure: bool = False
+    """Learn how bright each training image was taken; pictures are then rendered as the mean image was."""
     validation_pixels: int = 2048
     """Pixels of each validation view, the same ones always, that figures during training come from."""
 
@@ -170,6 +174,11 @@ class GridOptions:
         )  # fmt: skip
         if not self.rate > 0:
             raise OptionError("option out of range", where="grid.rate", expected="above 0", actual=self.rate)
+        if self.multisamples != 1 and (self.multisamples < 6 or self.multisamples % 2):
+            raise OptionError(
+                "no such pattern of points", where="grid.multisamples", expected="1, or an even number of 6 or more",
+                actual=self.multisamples,
+            )  # fmt: skip
         if self.finest < self.coarsest:
             raise OptionError(
                 "the finest level is coarser than the coarsest", where="grid", expected="coarsest <= finest",

@@ -30,7 +30,7 @@ class GridRenderer:
     @torch.no_grad()
     def render(self, rays: Rays) -> Seen:
         """See `Renderer.render`."""
-        result, _ = self._field(rays, self._field.occupancy.march(rays, self._field.step))
+        result, _, _ = self._field(rays)
         rgb, opacity = result[:, :3], result[:, 3]
         depth = torch.where(opacity >= SEEN, result[:, 4] / opacity.clamp_min(SEEN), torch.zeros_like(opacity))
         return Seen(rgb + (1 - opacity)[:, None] * self._background, depth, opacity)

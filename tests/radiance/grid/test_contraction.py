@@ -14,7 +14,7 @@ from anyview.radiance.bounds import grid_bounds
 from anyview.radiance.contraction import HORIZON, Warp, contract, make_warp
 from anyview.radiance.fields.grid import GridField
 from anyview.radiance.inner import inner_cube
-from anyview.radiance.occupancy import Occupancy, unknown_occupancy
+from anyview.radiance.occupancy import Occupancy
 from anyview.radiance.options import DataOptions, GridOptions
 from anyview.radiance.rays import Rays
 from anyview.radiance.views import field_views
@@ -102,7 +102,7 @@ def test_march(spread: float, cells: int) -> None:
     occupancy = Occupancy(np.array([1.0, 2, 3]) - 4, 8.0, np.ones((cells,) * 3, np.uint8), 0.0, True)  # half side 2
     occupancy.open.copy_(torch.from_numpy((rng.random(cells**3) < 0.3).astype(np.uint8)))
     step = 0.05
-    packed, wanted = occupancy.march(rays, step), marched(occupancy, rays, step)
+    packed, wanted = _march(occupancy, rays, step), marched(occupancy, rays, step)
     assert len(wanted) > 500
     # a step that begins within rounding of a cell's side may fall on either side of it
     ours = {
@@ -120,6 +120,10 @@ def test_march(spread: float, cells: int) -> None:
     assert (packed.points.min() >= 0) & (packed.points.max() <= 1)
 
 
+def _march(occupancy: Occupancy, rays: Rays, step: float) -> Packed:
+    return occupancy.walk(rays, step).ahead(occupancy.open, occupancy.mean, float("inf"))
+
+
 def _ray_of(offsets: torch.Tensor) -> list[int]:
     return torch.repeat_interleave(offsets.diff()).tolist()
 
@@ -132,14 +136,12 @@ def test_lengths_are_those_of_the_world() -> None:
     with torch.no_grad():
         field.table.zero_()  # raw density 0: `first_density` everywhere
     rays = make_rays(20, 1.0)
-    packed = occupancy.march(rays, field.step)
-    some = torch.repeat_interleave(torch.arange(20), packed.offsets.diff())
     warp = occupancy.warp(rays)
     assert warp is not None
-    few = packed._replace(middles=packed.middles)
-    result, densities = field(rays, few)
+    with torch.no_grad():
+        result, densities, packed = field(rays)
     seen = densities >= 0
-    expected = field.first_density * warp.of(some).stretch(packed.middles)
+    expected = field.first_density * warp.of(packed.ray).stretch(packed.middles)
     torch.testing.assert_close(densities[seen], expected[seen], rtol=1e-4, atol=0)
     assert (result[:, 3] > 0.999).all()  # of all rays, that go to the horizon
     # light of a uniform fog comes from 1 / density away
@@ -147,14 +149,6 @@ def test_lengths_are_those_of_the_world() -> None:
     fog = 1 / field.first_density
     away = (result[:, 4] / result[:, 3] - 0.1) * speed
     assert 0.5 * fog < float(away.median()) < 1.5 * fog
-
-
-def test_state_of_bounded_runs_still_loads() -> None:
-    old = {k: v for k, v in unknown_occupancy(8).state_dict().items() if k != "contracted"}
-    occupancy = Occupancy(np.zeros(3), 1.0, np.ones((8,) * 3, np.uint8), 1.0, True)
-    occupancy.load_state_dict(old)
-    assert not occupancy.contracted
-    assert torch.equal(occupancy.inner, occupancy.size)
 
 
 def test_density_in_the_world() -> None:

@@ -86,7 +86,9 @@ def _packed(rays: int, generator: torch.Generator) -> Packed:
         part = middles[offsets[r] : offsets[r + 1]]
         part.copy_(part.sort().values)
     spans = torch.rand(rays, generator=generator) * 0.1
-    return Packed(torch.rand((n, 3), generator=generator), torch.zeros(n), middles, offsets, spans, lengths)
+    order = torch.randperm(n, generator=generator)  # rows in no order at all
+    rows = torch.empty(n).index_copy_(0, order, middles)
+    return Packed(torch.rand((n, 3), generator=generator), torch.zeros(n), rows, order, offsets, spans, lengths)
 
 
 @pytest.mark.parametrize("functions", [1, 4, 9])
@@ -118,8 +120,9 @@ def test_distortion_is_the_sum_over_pairs() -> None:
     result, densities = compositing.composite_with_torch(raw, torch.ones((20, 1)), packed)
     for r in range(20):
         begin, end = packed.offsets[r : r + 2].tolist()
-        middles, left, weights = packed.middles[begin:end].double(), 1.0, []
-        for density in densities[begin:end].double():
+        rows, left, weights = packed.order[begin:end], 1.0, []
+        middles = packed.middles[rows].double()
+        for density in densities[rows].double():
             after = left * float(torch.exp(-density * packed.lengths[r]))
             weights.append(left - after)
             left = after
@@ -130,7 +133,13 @@ def test_distortion_is_the_sum_over_pairs() -> None:
 
 def test_blocked_rays_end() -> None:
     packed = Packed(
-        torch.rand((4, 3)), torch.zeros(4), torch.ones(4), torch.tensor([0, 4]), torch.ones(1), torch.ones(1)
+        torch.rand((4, 3)),
+        torch.zeros(4),
+        torch.ones(4),
+        torch.arange(4),
+        torch.tensor([0, 4]),
+        torch.ones(1),
+        torch.ones(1),
     )
     raw = torch.full((4, 16), 3.0).requires_grad_()
     result, densities = compositing.blend(raw, torch.ones((1, 1)), packed)
@@ -163,6 +172,8 @@ def test_table_adam() -> None:
         fast.grad, twin.grad, usual.grad = grad, grad.double(), grad.clone()
         for optimizer in (ours, slow, adam):
             optimizer.step()
+        assert not fast.grad.any()  # ready to be added to
+        assert not twin.grad.any()
     torch.testing.assert_close(fast.double(), twin, rtol=0, atol=1e-6)
     assert torch.equal(fast[10:20], start[10:20])
     torch.testing.assert_close(fast[20:], usual[20:], rtol=0, atol=1e-6)

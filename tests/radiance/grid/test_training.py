@@ -12,12 +12,13 @@ from anyview.errors import SceneError
 from anyview.formats.ply import write_ply
 from anyview.progress import SILENT
 from anyview.radiance.bounds import _outlines, grid_bounds, shell
+from anyview.radiance.grid.compositing import Packed
 from anyview.radiance.image import render_view
 from anyview.radiance.occupancy import Occupancy
 from anyview.radiance.options import DataOptions, GridOptions, RadianceOptions
 from anyview.radiance.pictures import read_picture
 from anyview.radiance.ray_table import Shot
-from anyview.radiance.rays import camera_rays
+from anyview.radiance.rays import Rays, camera_rays
 from anyview.radiance.run import open_run
 from anyview.radiance.train import train_field
 from anyview.radiance.views import field_views
@@ -76,7 +77,7 @@ def test_hull_holds_the_object(scene: Path, downscale: int) -> None:
         assert picture.alpha is not None
         mask = picture.alpha > 0
         rays = camera_rays(picture.camera, view.world_from_cam, view.near or 0, view.far or 9)
-        packed = occupancy.march(rays, bounds.side / 64)
+        packed = _march(occupancy, rays, bounds.side / 64)
         met = packed.offsets.diff().numpy().reshape(mask.shape) > 0
         assert met[mask].all()
         assert not met.all()
@@ -106,14 +107,21 @@ def test_march_covers_open_cells_only() -> None:
 
     camera = Camera.pinhole(1, 1, 1.0, 1.0, 0.5, 0.5)
     pose = np.array([[0, 0, 1, -1], [-1, 0, 0, 0.4], [0, -1, 0, 0.4], [0, 0, 0, 1.0]])  # looks along x
-    packed = occupancy.march(camera_rays(camera, pose, 0.1, 5), 0.01)
+    rays = camera_rays(camera, pose, 0.1, 5)
+    packed = _march(occupancy, rays, 0.01)
     x = packed.points[:, 0]
     assert len(x) == 25
     assert float(x.min()) >= 0.375
     assert float(x.max()) <= 0.625
     assert packed.middles.diff().numpy() == pytest.approx(0.01, abs=1e-5)
-    occupancy.least.fill_(1e4)
-    assert len(occupancy.march(camera_rays(camera, pose, 0.1, 5), 0.01).points) == 1  # the first blocks the rest
+    occupancy.mean.fill_(1e4)
+    walk = occupancy.walk(rays, 0.01)
+    assert len(walk.ahead(occupancy.open, occupancy.mean, 8.0).points) == 1  # the first is believed to block the rest
+    assert len(walk.ahead(occupancy.open, occupancy.mean, float("inf")).points) == 24  # but did not
+
+
+def _march(occupancy: Occupancy, rays: Rays, step: float) -> Packed:
+    return occupancy.walk(rays, step).ahead(occupancy.open, occupancy.mean, float("inf"))
 
 
 def test_closed_cells_open_again_at_random() -> None:

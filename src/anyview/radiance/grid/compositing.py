@@ -28,6 +28,11 @@ class Packed(NamedTuple):
     spans: Float[Tensor, "R"]  # of each of a ray's intervals, in t
     lengths: Float[Tensor, "R"]  # of each of a ray's intervals, scene units; in `blend`, in the density's units
 
+    @property
+    def ray(self) -> Int64[Tensor, "N"]:
+        """The number of each row's ray."""
+        return torch.empty_like(self.order).index_copy_(0, self.order, torch.repeat_interleave(self.offsets.diff()))
+
 
 def harmonics(directions: Float[Tensor, "R 3"], count: int) -> Float[Tensor, "R K"]:
     """The first `count` (1, 4 or 9) real spherical harmonics of unit directions."""

@@ -122,7 +122,7 @@ class _Encode(torch.autograd.Function):
 
 
 class _EncodeOnDevice(torch.autograd.Function):
-    """The definition with a gradient that is added up in place: without sorting, and without what autograd would keep."""
+    """The definition with a gradient that is added up in place: nothing is sorted, nothing kept for it."""
 
     @staticmethod
     def forward(
