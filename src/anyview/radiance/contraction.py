@@ -31,6 +31,11 @@ def contract(points: Float[Tensor, "N 3"]) -> tuple[Float[Tensor, "N 3"], Float[
     return bent, ((2 * m - 1) ** 2 / m**6) ** (1 / 3)
 
 
+def stretch_at(bent: Float[Tensor, "N 3"]) -> Float[Tensor, "N"]:
+    """About how fast t grows with s on rays from the middle, at contracted points."""
+    return (2 - bent.abs().amax(-1).clamp(1, 2 - 1 / HORIZON)) ** -1.5
+
+
 class Warp(NamedTuple):
     """Between distances t along rays and places s of which steps are even."""
 

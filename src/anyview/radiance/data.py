@@ -100,7 +100,7 @@ class TrainingPixels:
 
     def at(self, index: Int[Tensor, "B"]) -> tuple[Rays, Float[Tensor, "B 3"], Float[Tensor, "B 1"] | None]:
         """The pixels of these rows of the table, as `batch` gives them."""
-        view = torch.searchsorted(self._ends, index, right=True)
+        view = self.views_of(index)
         inside = index - torch.where(view > 0, self._ends[view - 1], 0)
         row = torch.div(inside, self._widths[view], rounding_mode="floor")
         rays = self.table.rays(view, row, inside - row * self._widths[view])
@@ -109,6 +109,10 @@ class TrainingPixels:
         blank = self._blanks[view, None]
         rays = rays._replace(lossmult=torch.where(blank & (alpha == 0), 0.0, rays.lossmult))
         return rays, rgb, torch.where(blank, 1.0, alpha) if self.has_alpha else None
+
+    def views_of(self, index: Int[Tensor, "B"]) -> Int[Tensor, "B"]:
+        """Numbers of the views that these rows of the table belong to."""
+        return torch.searchsorted(self._ends, index, right=True)
 
     def near_the_object(self, reach: int) -> Int[Tensor, "P"]:
         """Rows of pixels with alpha, and of those within `reach` rows and columns of one."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import max_pool3d
 
@@ -77,10 +77,14 @@ class Occupancy(nn.Module):
         """Side of the cube in which space is not bent, scene units."""
         return self.size / 2 if self.contracted else self.size
 
-    def inside(self, points: Float[Tensor, "N 3"]) -> Float[Tensor, "N 3"]:
-        """Points of the world in the unit cube's coordinates; outside of it unless space is contracted."""
+    def inside(self, points: Float[Tensor, "N 3"]) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N"]]:
+        """Points of the world in the unit cube's coordinates, outside of it unless space is contracted; and how long
+        a scene unit is there."""
         unit = (points.double() - self.low) / self.size
-        return ((contract(4 * unit - 2)[0] + 2) / 4 if self.contracted else unit).float()
+        if not self.contracted:
+            return unit.float(), torch.full_like(points[:, 0], 1 / float(self.size))
+        bent, scale = contract(4 * unit - 2)
+        return ((bent + 2) / 4).float(), (scale / self.size).float()
 
     def centered(self, rays: Rays) -> tuple[Float[Tensor, "R 3"], Float[Tensor, "R 3"]]:
         """Origins and directions such that the inner cube is [-1, 1]^3."""
@@ -138,6 +142,10 @@ class Occupancy(nn.Module):
         from anyview.radiance.kernels.occupancy import learn
 
         learn(packed.points.numpy(), densities.numpy(), self.cells, self.mean.numpy(), self.least.numpy())
+
+    def hear(self, index: Int64[Tensor, "M"], densities: Float[Tensor, "M"]) -> None:
+        """Take in the densities of cells; what they had counts half."""
+        self.mean[index] = torch.maximum(densities, 0.5 * self.mean[index])
 
     def update(self, threshold: float, reopened: float, generator: torch.Generator) -> None:
         """Open the cells that have a neighbour of `threshold` density or more, and a share of the others at random."""

@@ -143,7 +143,7 @@ class GridOptions:
     first_steps: int = 256
     """The same when training begins."""
     distortion: float = 0.01
-    """Weight of the distortion loss, which gathers the light of a ray in one place."""
+    """Weight of the distortion loss, which gathers the light of a ray in one place; where space is bent, from 0 on."""
     samples: int = 32768
     """Samples per step of training; the number of rays follows from it."""
     rate: float = 0.02
@@ -154,6 +154,10 @@ class GridOptions:
     """Cells through which a step is less opaque than this are passed over."""
     reopened: float = 0.0
     """Share of the cells passed over that is looked at again after each look at all of them."""
+    multisamples: int = 1
+    """Points by which a sample's cone is looked at: 1, or an even number of 6 (Zip-NeRF's) or more: slower."""
+    exposure: bool = False
+    """Learn how bright each training image was taken; pictures are then rendered as the mean image was."""
     random_background: bool = True
     """Train transparent images over a new colour for each ray, so that what is transparent is learnt."""
     validation_pixels: int = 2048
@@ -167,6 +171,11 @@ class GridOptions:
         )  # fmt: skip
         if not self.rate > 0:
             raise OptionError("option out of range", where="grid.rate", expected="above 0", actual=self.rate)
+        if self.multisamples != 1 and (self.multisamples < 6 or self.multisamples % 2):
+            raise OptionError(
+                "no such pattern of points", where="grid.multisamples", expected="1, or an even number of 6 or more",
+                actual=self.multisamples,
+            )  # fmt: skip
         if self.finest < self.coarsest:
             raise OptionError(
                 "the finest level is coarser than the coarsest", where="grid", expected="coarsest <= finest",

@@ -17,6 +17,7 @@ from torch import Tensor
 from anyview.progress import SILENT, Progress
 from anyview.radiance.bounds import GridBounds, grid_bounds
 from anyview.radiance.data import TrainingPixels, over
+from anyview.radiance.exposure import Exposure
 from anyview.radiance.fields.grid import VERSION, GridField
 from anyview.radiance.grid.optimizer import TableAdam
 from anyview.radiance.occupancy import Occupancy
@@ -30,6 +31,7 @@ from anyview.training.trainee import GeneratorState, Moment, Stateful
 _UPDATE_EVERY = 16  # steps between looks at all cells
 _WARMUP = 20  # steps in which the learning rate rises
 _NETWORK_RATE = 0.5  # of the table's
+_EXPOSURE_RATE = 0.01
 
 
 class RunningMean:
@@ -90,11 +92,18 @@ class GridTrainee:
         network = [self._field.w1, self._field.w2, self._field.w3]
         self._table_adam = TableAdam([self._field.table], o.rate)
         self._network_adam = torch.optim.Adam(network, o.rate, (0.9, 0.99), 1e-15)
+        self._adams: list[torch.optim.Optimizer] = [self._table_adam, self._network_adam]
+        self._exposure = Exposure(len(self._views.train)) if o.exposure else None
+        if self._exposure is not None:
+            self._adams.append(torch.optim.Adam(self._exposure.parameters(), _EXPOSURE_RATE))
         self._per_ray = RunningMean(o.first_steps / 8)
 
     def state(self) -> dict[str, Stateful]:
         """See `Trainee.state`."""
-        return {
+        more: dict[str, Stateful] = {}
+        if self._exposure is not None:
+            more = {"exposure": self._exposure, "exposure_adam": self._adams[-1]}
+        return more | {
             "field": self._field, "table_adam": self._table_adam, "network_adam": self._network_adam,
             "generator": GeneratorState(self._generator), "per_ray": self._per_ray,
         }  # fmt: skip
@@ -103,7 +112,8 @@ class GridTrainee:
         """See `Trainee.step`: the mean squared error of as many rays as have the wanted number of samples."""
         o, field = self._options.grid, self._field
         count = max(64, int(o.samples / self._per_ray.value) // 64 * 64)
-        rays, straight, alpha = self._draw(count)
+        index = self._draw(count)
+        rays, straight, alpha = self._pixels.at(index)
         behind: Tensor | float = BACKGROUNDS[self._options.data.background]
         if o.random_background and alpha is not None:
             behind = torch.rand(straight.shape, generator=self._generator)
@@ -114,17 +124,24 @@ class GridTrainee:
         self._per_ray.add(len(packed.points) / count)
         self._set_rates(moment)
         result, densities = field(rays, packed)
-        error = (result[:, :3] + (1 - result[:, 3:4]) * behind - rgb).square()
+        colors = result[:, :3]
+        if self._exposure is not None:
+            colors = colors * self._exposure(self._pixels.views_of(index))
+        error = (colors + (1 - result[:, 3:4]) * behind - rgb).square()
         loss = (rays.lossmult * error).sum() / (3 * rays.lossmult.sum())
         if o.distortion > 0:
-            loss = loss + o.distortion * result[:, 5].mean() / float(field.occupancy.inner)
-        for adam in (self._table_adam, self._network_adam):
+            # in all of space it has to wait: at first, all is fog, which it would gather right before the cameras
+            weight = o.distortion * (moment.share**2 if field.occupancy.contracted else 1.0)
+            loss = loss + weight * result[:, 5].mean() / float(field.occupancy.inner)
+        for adam in self._adams:
             adam.zero_grad()
         loss.backward()
-        for adam in (self._table_adam, self._network_adam):
+        for adam in self._adams:
             adam.step()
         field.occupancy.learn(packed, densities)
         if (moment.step + 1) % _UPDATE_EVERY == 0:
+            if field.occupancy.contracted:
+                field.ask(self._generator)
             field.occupancy.update(o.least_alpha / field.step, o.reopened, self._generator)
         psnr = -10 * torch.log10(error.detach().mean().clamp_min(1e-12))
         return {"loss": loss.detach(), "psnr": psnr, "items": float(count), "samples": float(len(packed.points))}
@@ -141,16 +158,19 @@ class GridTrainee:
         """See `Trainee.batch`."""
         return self._batch
 
-    def _draw(self, count: int) -> tuple[Any, Tensor, Tensor | None]:
-        if self._among is None:
-            return self._pixels.batch(self._generator, count)
-        return self._pixels.at(self._among[torch.randint(len(self._among), (count,), generator=self._generator)])
+    def _draw(self, count: int) -> Int[Tensor, "B"]:
+        """Rows of pixels."""
+        most = self._pixels.count if self._among is None else len(self._among)
+        drawn = torch.randint(most, (count,), generator=self._generator)
+        return drawn if self._among is None else self._among[drawn]
 
     def _set_rates(self, moment: Moment) -> None:
         o = self._options.grid
         rate = o.rate * min(1.0, (moment.step + 1) / _WARMUP) * o.last_rate**moment.share
         self._table_adam.param_groups[0]["lr"] = rate
         self._network_adam.param_groups[0]["lr"] = _NETWORK_RATE * rate
+        if self._exposure is not None:
+            self._adams[-1].param_groups[0]["lr"] = _EXPOSURE_RATE * rate / o.rate
 
     def _candidates(self, bounds: GridBounds) -> Int[Tensor, "P"] | None:
         """Rows of pixels whose rays can meet something: with a hull, those around the object; None is all."""

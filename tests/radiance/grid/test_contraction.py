@@ -108,7 +108,7 @@ def test_march(spread: float, cells: int) -> None:
     ours = {
         (r, round(float(s) / step * 16)): i
         for i, (r, s) in enumerate(zip(_ray_of(packed.offsets), packed.middles, strict=True))
-    }  # noqa: E501
+    }
     theirs = {(r, round(s / step * 16)): i for i, (r, s, *_) in enumerate(wanted)}
     both = sorted(ours.keys() & theirs.keys())
     assert len(both) > 0.99 * max(len(ours), len(theirs))
@@ -116,7 +116,7 @@ def test_march(spread: float, cells: int) -> None:
     torch.testing.assert_close(packed.points[mine].double(), torch.stack([w[3] for w in other]), rtol=0, atol=2e-5)
     torch.testing.assert_close(
         packed.widths[mine].double(), torch.tensor([w[4] for w in other]).double(), rtol=1e-3, atol=1e-6
-    )  # noqa: E501
+    )
     assert (packed.points.min() >= 0) & (packed.points.max() <= 1)
 
 
@@ -137,7 +137,8 @@ def test_lengths_are_those_of_the_world() -> None:
     warp = occupancy.warp(rays)
     assert warp is not None
     few = packed._replace(middles=packed.middles)
-    result, densities = field(rays, few)
+    with torch.no_grad():
+        result, densities = field(rays, few)
     seen = densities >= 0
     expected = field.first_density * warp.of(some).stretch(packed.middles)
     torch.testing.assert_close(densities[seen], expected[seen], rtol=1e-4, atol=0)
