@@ -16,6 +16,9 @@ from anyview.cli.main import main
 from anyview.cli.parse import parse
 from anyview.cli.radiance import Evaluate, Radiance, Render, Train
 from anyview.training import extra
+from anyview.training.checkpoint import load_checkpoint
+from self_killing import DRIVER
+from small_trainee import same
 from soft_run import SMALL, soft_run, soft_scene
 
 SETTINGS = [word for setting in SMALL for word in ("--set", setting)]
@@ -39,18 +42,23 @@ def test_from_a_folder_to_figures_and_a_film(tmp_path: Path, capsys: pytest.Capt
     shown = capsys.readouterr().out
     assert "2 steps in" in shown
     assert "psnr" in shown
+    assert f"report     {run}/report.html" in shown
+    before = (Path(run) / "report.html").read_text()
     assert main(["radiance", "eval", run, "--split", "val", "--json", str(tmp_path / "f.json")]) == 0
     shown = capsys.readouterr().out
     content = json.loads((tmp_path / "f.json").read_text())
     assert {"psnr", "ssim", "views"} <= set(content)
     assert f"{content['psnr']:.4f}" in shown
     assert "val/r_1.png" in shown
+    assert f"{content['ssim']:.4f}" in (Path(run) / "report.html").read_text()
+    assert f"{content['ssim']:.4f}" not in before
     assert main(["radiance", "eval", run]) == 0  # the scene has test views
     assert "test/r_0.png" in capsys.readouterr().out
     words = ["--path", "interpolate", "--frames", "2", "--size", "16", "8", "--out", str(tmp_path / "film")]
     assert main(["radiance", "render", run, *words]) == 0
     assert str(tmp_path / "film" / "color.mp4") in capsys.readouterr().out
     assert (tmp_path / "film" / "depth.mp4").is_file()
+    assert 'src="../film/depth.mp4"' in (Path(run) / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -118,6 +126,23 @@ def test_interrupted_after_a_checkpoint(tmp_path: Path) -> None:
     assert process.returncode == 130, said
     assert "the same command goes on from here" in said
     assert len(list((run / "checkpoints").glob("step_*.safetensors"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_at_a_checkpoint(moment: str, tmp_path: Path) -> None:
+    """SIGKILL around the moment when a checkpoint takes its place; the same command ends with the same bits."""
+    words = ["radiance", "train", str(soft_scene()), *SETTINGS, "--field", "grid", "--set", "loop.save_every_seconds=0"]
+    command = [sys.executable, "-c", DRIVER, moment, "*/step_00000004.*", "1", *words, "--out", str(tmp_path / "run")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    folder = tmp_path / "run" / "checkpoints"
+    assert (folder / "step_00000004.safetensors").exists() == (moment == "after")
+    for name in ("run", "whole"):
+        assert main([*words, "--out", str(tmp_path / name)]) == 0
+    last = "checkpoints/step_00000006.safetensors"
+    assert same(*(load_checkpoint(tmp_path / name / last)[0] for name in ("run", "whole")))
 
 
 def test_a_finished_run_needs_only_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

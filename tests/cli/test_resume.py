@@ -12,25 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from self_killing import DRIVER
 from tiny_scene import write_tiny_scene
 
-# Runs the command line, and kills itself right before or right after a file that matches takes its place.
-DRIVER = """
-import fnmatch, itertools, os, pathlib, signal, sys
-moment, pattern, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-plain, seen = pathlib.Path.replace, itertools.count(1)
-def replace(self, target):
-    # Two threads may write at once: each takes its own number, so that neither can pass the other's by.
-    now = bool(pattern) and fnmatch.fnmatch(str(target), pattern) and next(seen) == count
-    if now and moment == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    plain(self, target)
-    if now and moment == "after":
-        os.kill(os.getpid(), signal.SIGKILL)
-pathlib.Path.replace = replace
-from anyview.cli.main import main
-sys.exit(main(sys.argv[4:]))
-"""
 # Told apart by content that must differ between runs: times of day, seconds, paths.
 UNEQUAL = ("summary.json", "report.html", ".anyview")
 VIEWS = 8

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from anyview.cli.main import main
+from anyview.cli.output import print_figures
 from anyview.errors import OptionError, WorkspaceError
 from anyview.radiance import evaluate as module
 from anyview.radiance.data import shots_of
@@ -114,12 +115,20 @@ def test_a_smaller_scale_of_a_scene_with_one(tmp_path: Path) -> None:
         evaluate(run, "val", 4)
 
 
-def test_multiscale_scenes_train_on_all_scales_and_are_judged_by_scale(tmp_path: Path) -> None:
+@pytest.mark.parametrize("field", ["mip", "grid"])
+def test_multiscale_scenes_train_on_all_scales_and_are_judged_by_scale(
+    field: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_soft_scene(tmp_path / "scene", 3, 1, size=96)
     assert main(["convert", str(tmp_path / "scene"), str(tmp_path / "multi"), "--to", "multiscale"]) == 0
-    train_field(tmp_path / "multi", tmp_path / "run", small_options("loop.steps=1"))
+    train_field(tmp_path / "multi", tmp_path / "run", small_options(f"field={field}", "loop.steps=1"))
     run = open_run(tmp_path / "run")
     figures = evaluate(run, "val")
+    print_figures(figures)
+    shown = capsys.readouterr().out
+    assert all(
+        f"mean of scale 1/{scale}" in shown and f"{figures.means(scale)['psnr']:.4f}" in shown for scale in (1, 8)
+    )
     assert [view.scale for view in figures.views] == [1, 2, 4, 8]
     content = figures.to_json()
     for view in figures.views:

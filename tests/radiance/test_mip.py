@@ -88,6 +88,10 @@ def test_the_learning_rate() -> None:
     assert learning_rate(2500) == pytest.approx(5e-4 * 100 ** (-0.0025))
     assert learning_rate(500_000) == pytest.approx(5e-5)
     assert learning_rate(1_000_000) == pytest.approx(5e-6)
+    assert learning_rate(1250) == pytest.approx((0.01 + 0.99 * 0.5**0.5) * 5e-4 * 100 ** (-0.00125))
+    # a short training rises over its first twentieth
+    assert learning_rate(50, steps=1000) == pytest.approx(5e-4 * 100 ** (-0.05))
+    assert learning_rate(3, share=0.025) == pytest.approx((0.01 + 0.99 * 0.5**0.5) * 5e-4 * 100 ** (-0.025))
 
 
 def port_state() -> dict[str, torch.Tensor]:

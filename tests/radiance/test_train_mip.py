@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from lightning.fabric import Fabric
 
-from anyview.errors import OptionError, TrainingError
-from anyview.radiance.data import TrainingPixels
+from anyview.errors import OptionError
 from anyview.radiance.evaluate import evaluate
 from anyview.radiance.fields.mip import learning_rate
 from anyview.radiance.options import RadianceOptions
@@ -21,25 +18,12 @@ from anyview.radiance.train import train_field
 from anyview.radiance.train_mip import MipTrainee
 from anyview.radiance.views import field_views
 from anyview.scene.load import load_scene
-from anyview.training.checkpoint import Checkpoints, load_checkpoint
+from anyview.training.config import with_values
 from anyview.training.log import read_log
 from anyview.training.trainee import Moment
-from small_trainee import Killed, Notes, same
-from soft_run import small_options, soft_scene
+from small_trainee import Notes
+from soft_run import small_options, soft_scene, soft_trainee
 from soft_scene import write_soft_scene
-
-
-def trainee(options: RadianceOptions) -> MipTrainee:
-    made = MipTrainee(options, field_views(load_scene(soft_scene()), options.data))
-    torch.manual_seed(0)
-    made.setup(Fabric(accelerator="cpu", devices=1, precision=options.loop.precision))
-    return made
-
-
-def last(run: Path) -> tuple[object, dict[str, object]]:
-    found = Checkpoints(run / "checkpoints").latest(lambda note: None)
-    assert found is not None
-    return found
 
 
 @pytest.mark.slow
@@ -70,31 +54,6 @@ def test_it_gets_better_and_says_so(tmp_path: Path) -> None:
     assert log["lr"][-1] == pytest.approx(learning_rate(59, 5e-3, 1e-4, 60, 0))
 
 
-def test_a_killed_run_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = small_options("loop.save_every_seconds=0", "data.background=random")
-    train_field(soft_scene(), tmp_path / "whole", options)
-    step, steps = MipTrainee.step, 0
-
-    def dies(self: MipTrainee, moment: Moment) -> object:
-        nonlocal steps
-        steps += 1
-        if steps == 4:
-            raise Killed
-        return step(self, moment)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(MipTrainee, "step", dies)
-        with pytest.raises(Killed):
-            train_field(soft_scene(), tmp_path / "killed", options)
-    notes = Notes()
-    train_field(soft_scene(), tmp_path / "killed", options, notes)
-    assert "going on from step 3" in notes.said
-    (one, _), (other, _) = last(tmp_path / "whole"), last(tmp_path / "killed")
-    assert same(one, other)
-    best = [load_checkpoint(tmp_path / run / "checkpoints" / "best.safetensors")[0] for run in ("whole", "killed")]
-    assert same(*best)
-
-
 def test_other_options_are_refused_and_more_steps_are_not(tmp_path: Path) -> None:
     train_field(soft_scene(), tmp_path / "run", small_options())
     before = (tmp_path / "run" / "config.yaml").read_text()
@@ -117,51 +76,6 @@ def test_another_scene_is_refused_even_at_the_same_place(tmp_path: Path) -> None
         train_field(tmp_path / "scene", tmp_path / "run", small_options("loop.steps=9"))
 
 
-def test_the_weights_of_pixels_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A batch half of which weighs nothing teaches what the other half teaches."""
-    rows = torch.arange(64) * 5
-    half = torch.arange(64) < 32
-
-    def gradient(weigh: Callable[[torch.Tensor], torch.Tensor], spoil: bool) -> torch.Tensor:
-        made = trainee(small_options())
-
-        def batch(self: TrainingPixels, generator: torch.Generator, count: int) -> object:
-            rays, rgb, alpha = self.at(rows)
-            return rays._replace(lossmult=weigh(rays.lossmult)), torch.where(half[:, None] | ~torch.tensor(spoil),
-                                                                            rgb, 1 - rgb), alpha  # fmt: skip
-
-        with monkeypatch.context() as patch:
-            patch.setattr(TrainingPixels, "batch", batch)
-            made.step(Moment(0, 0.0))
-        return torch.cat([p.detach().ravel() for p in made.state()["model"].parameters()])
-
-    def first_half(weights: torch.Tensor) -> torch.Tensor:
-        return weights * half[:, None]
-
-    assert torch.equal(gradient(first_half, False), gradient(first_half, True))
-    assert not torch.equal(gradient(torch.clone, False), gradient(torch.clone, True))
-
-
-@pytest.mark.parametrize("background", ["white", "black", "random"])
-def test_backgrounds(background: str) -> None:
-    """Where the pictures are transparent, the batch shows the background; validation has one that stays."""
-    made = trainee(small_options(f"data.background={background}", "mip.batch=500"))
-    assert torch.isfinite(torch.as_tensor(made.step(Moment(0, 0.0))["loss"]))
-    batch = made.batch()
-    assert set(batch) == {"origins", "directions", "radii", "near", "far", "lossmult", "rgb"}
-    _, _, alpha = made._pixels.batch(torch.Generator().manual_seed(0), 500)  # the same draw as the step's
-    assert alpha is not None
-    clear = batch["rgb"][alpha[:, 0] < 0.01]
-    assert len(clear) > 50
-    grey = 0.0 if background == "black" else 1.0
-    if background == "random":
-        assert clear.std(dim=0).min() > 0.2  # an even spread has 0.29
-    else:
-        assert (clear - grey).abs().max() < 0.02
-    assert np.isfinite(made.validate(Moment(1, 0.1))["psnr"])
-    assert made._model.module.background == (None if background == "random" else grey)
-
-
 def test_half_precision_only_in_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Products are in 16 bits, encodings and compositing are not; the result is near the one in 32 bits."""
     kinds: dict[str, set[torch.dtype]] = {"linear": set(), "weights": set(), "encoded": set()}
@@ -181,16 +95,16 @@ def test_half_precision_only_in_the_network(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(mip, "integrated_encoding", lambda *a: seen("encoded", encode(*a)))
     monkeypatch.setattr(mip, "composite", composite)
     monkeypatch.setattr(torch.nn.functional, "linear", lambda *a: seen("linear", linear(*a)))
-    made = trainee(small_options("loop.precision=bf16-mixed"))
+    made = soft_trainee("mip", "loop.precision=bf16-mixed")
     half = float(made.step(Moment(0, 0.0))["loss"])
     assert kinds == {"linear": {torch.bfloat16}, "weights": {torch.float32}, "encoded": {torch.float32}}
-    whole = float(trainee(small_options()).step(Moment(0, 0.0))["loss"])
+    whole = float(soft_trainee("mip").step(Moment(0, 0.0))["loss"])
     assert half == pytest.approx(whole, rel=0.02)
     assert half != whole
 
 
 def test_validation_looks_at_every_view_and_always_at_the_same_pixels() -> None:
-    made = trainee(small_options())
+    made = soft_trainee("mip")
     assert len(made._validation._parts) == 2
     assert all(len(truth) == 64 for _, truth in made._validation._parts)
     assert made.validate(Moment(0, 0.0)) == made.validate(Moment(3, 0.5))
@@ -200,12 +114,24 @@ def test_validation_looks_at_every_view_and_always_at_the_same_pixels() -> None:
     assert none.validate(Moment(0, 0.0)) == {}
 
 
-def test_a_loss_that_is_not_a_number_leaves_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anyview.radiance.train_mip.mip_loss", lambda levels, *rest: levels[1].rgb.sum() * torch.nan)
-    with pytest.raises(TrainingError, match="the loss is not finite in step 1"):
-        train_field(soft_scene(), tmp_path / "run", small_options())
-    state, _ = load_checkpoint(tmp_path / "run" / "nan_batch_1.safetensors")
-    assert state["rgb"].shape == (64, 3)
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        (["field=grid"], 10_000),
+        (["field=mip"], 1_000_000),  # the paper's
+        (["field=mip", "loop.max_minutes=10"], None),  # the time alone ends it
+        (["field=grid", "loop.max_minutes=10"], None),
+        (["field=grid", "loop.max_minutes=10", "loop.steps=7"], 7),
+    ],
+)
+def test_how_long_a_training_is(
+    settings: list[str], steps: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr("anyview.radiance.train.train", lambda trainee, run, loop, *rest: asked.append(loop))
+    train_field(soft_scene(), tmp_path / "run", with_values(RadianceOptions(), settings))
+    assert [loop.steps for loop in asked] == [steps]
+    assert read_config(tmp_path / "run").loop.steps == (steps if "loop.steps=7" in settings else None)
 
 
 def test_mip_takes_no_geometry(tmp_path: Path) -> None:

@@ -223,3 +223,44 @@ def test_impossible_depths(near: float | None, far: float) -> None:
 def test_impossible_weight(weight: float) -> None:
     with pytest.raises(SceneError, match="impossible weight in view a"):
         one(Camera.pinhole(24, 16, 9, 9, 12, 8), weight=weight)
+
+
+def test_the_conversion_is_the_one_that_is_described(tmp_path: Path) -> None:
+    """Written from one sentence, pixel by pixel: 2x2 box means of float straight-alpha RGBA in sRGB, chained without
+    quantising, saved truncated to 8 bits; parallel lists with near 2, far 6, lossmult 4^j, pix2cam."""
+    folder = source(tmp_path / "a")
+    convert_scene(load_scene(folder), tmp_path / "out", "multiscale")
+    wanted: dict[str, dict[str, list[Any]]] = {}
+    pixels = different = 0
+    for split in ("train", "test"):
+        lists: dict[str, list[Any]] = {name: [] for name in LISTS}
+        for i, entry in enumerate(json.loads((folder / f"transforms_{split}.json").read_text())["frames"]):
+            image = np.float32(stored(folder / f"{entry['file_path']}.png")) / np.float32(255)
+            focal = 20.0
+            for j in range(4):
+                h, w = image.shape[:2]
+                name = f"images_{split}/{i:03d}_d{j}.png"
+                pix2cam = [[1 / focal, 0, -0.5 * w / focal], [0, -1 / focal, 0.5 * h / focal], [0, 0, -1]]
+                values = name, entry["transform_matrix"], w, h, focal, j, 2.0, 6.0, 4.0**j, pix2cam
+                for key, value in zip(LISTS, values, strict=True):
+                    lists[key].append(value)
+                found, exact = stored(tmp_path / "out" / name), 255 * np.float64(image)
+                off = found != np.float32(255 * image).astype(np.uint8)
+                assert (
+                    np.abs(exact - exact.round())[off].max(initial=0) < 1e-3
+                )  # sums in another order, at whole values
+                pixels, different = pixels + off.size, different + int(off.sum())
+                smaller = np.empty((h // 2, w // 2, 4), np.float32)
+                for y, x in np.ndindex(h // 2, w // 2):
+                    a, b, c, d = (image[2 * y + dy, 2 * x + dx] for dy in (0, 1) for dx in (0, 1))
+                    smaller[y, x] = (a + b + c + d) / np.float32(4)
+                image, focal = smaller, focal / 2
+        wanted[split] = lists
+    found_lists = json.loads((tmp_path / "out" / "metadata.json").read_text())
+    assert {split: list(lists) for split, lists in found_lists.items()} == dict.fromkeys(wanted, LISTS)
+    for split, name in ((split, name) for split in wanted for name in LISTS):
+        if name == "file_path":
+            assert found_lists[split][name] == wanted[split][name]
+        else:
+            np.testing.assert_allclose(found_lists[split][name], wanted[split][name], rtol=1e-9, atol=1e-12)
+    assert different <= 0.002 * pixels

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from anyview.errors import TrainingError, WorkspaceError
+from anyview.errors import OptionError, TrainingError, WorkspaceError
 from anyview.training.checkpoint import Checkpoints, load_checkpoint
 from anyview.training.clock import Clock
 from anyview.training.interruption import Interruption
@@ -119,6 +119,30 @@ def test_a_validation_that_is_due_when_time_is_over_is_made_once(tmp_path: Path,
     assert [m.step for m in trainee.validated] == [20]
     assert result.seconds == 70  # another step would leave no time for another validation
     assert result.step == 20
+
+
+def test_without_a_number_of_steps_time_alone_ends_it(tmp_path: Path, time: Time) -> None:
+    trainee, notes = Timed(time, setup=5), Notes()
+    options = replace(OPTIONS, steps=None, max_minutes=2)
+    result = run(tmp_path, trainee, options, notes)
+    assert [m.step for m in trainee.validated] == [20, 40, 60, 75]
+    assert result.seconds == 120
+    assert notes.stages == [("training", 1000)]
+    assert notes.said[0].startswith("step 10, loss ")
+    assert run(tmp_path, Timed(time), options) == result  # finished
+    more = run(tmp_path, Timed(time), replace(options, max_minutes=3))
+    assert more.seconds == 180
+    assert run(tmp_path, Timed(time), replace(OPTIONS, steps=more.step)) == more
+    longer = run(tmp_path, Timed(time), replace(OPTIONS, steps=more.step + 3))
+    assert longer.step == more.step + 3
+
+
+def test_an_end_must_be_told(tmp_path: Path) -> None:
+    trainee = Small()
+    with pytest.raises(OptionError) as error:
+        run(tmp_path / "run", trainee, replace(OPTIONS, steps=None))
+    assert str(error.value) == "nothing says when training ends: expected a number of steps, or of minutes"
+    assert not (tmp_path / "run").exists()
 
 
 def test_steps_end_it_before_the_time_is_over(tmp_path: Path, time: Time) -> None:

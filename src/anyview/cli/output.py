@@ -129,8 +129,8 @@ def print_checks(checks: Sequence[Check]) -> None:
             screen.print(f"{'':>6} {'':<{width}}  -> {check.advice}", markup=False)
 
 
-def print_training(run: Path, result: TrainingResult) -> None:
-    """What a training reached."""
+def print_training(run: Path, result: TrainingResult, page: Path | None) -> None:
+    """What a training reached, and its page if there is one."""
     screen = console()
     table = Table(title=f"{result.step:,} steps in {result.seconds / 60:.1f} minutes", title_justify="left")
     table.add_column("validation")
@@ -144,10 +144,11 @@ def print_training(run: Path, result: TrainingResult) -> None:
     else:
         screen.print(table.title)
     screen.print(f"checkpoint {result.checkpoint}", markup=False)
+    _print_page(page, "report     ")
     screen.print(f"next       anyview radiance eval {run}", markup=False)
 
 
-def print_figures(figures: Figures) -> None:
+def print_figures(figures: Figures, page: Path | None) -> None:
     """A line per view, the means, and where the pictures are."""
     names = list(figures.means())
     table = Table(title=f"{figures.split}, step {figures.step:,}", title_justify="left")
@@ -164,12 +165,19 @@ def print_figures(figures: Figures) -> None:
     screen = console()
     screen.print(table)
     screen.print(f"pictures {figures.folder}", markup=False)
+    _print_page(page, "report   ")
 
 
-def print_film(film: Film) -> None:
+def print_film(film: Film, page: Path | None) -> None:
     """Where it is."""
     for name, path in (("color", film.color), ("depth", film.depth), ("frames", film.folder)):
         console().print(f"{name:<7} {path}", markup=False)
+    _print_page(page, "report  ")
+
+
+def _print_page(page: Path | None, name: str) -> None:
+    if page is not None:
+        console().print(f"{name}{page}", markup=False)
 
 
 def gib(size: int) -> str:

@@ -21,7 +21,7 @@ class Train(Command):
     scene: _Scene
     """Folder with posed images: NeRF-synthetic (Blender), nerfstudio, instant-ngp, COLMAP, or multi-scale."""
     out: Path
-    """The run's folder: options, checkpoints, log, TensorBoard's curves."""
+    """The run's folder: options, checkpoints, log, TensorBoard's curves, and report.html."""
     field: Literal["grid", "mip"] | None = None
     """`grid` trains in minutes on a processor; `mip` is mip-NeRF to the letter. By default what the options say."""
     config: Path | None = None
@@ -29,14 +29,14 @@ class Train(Command):
     set: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="KEY=VALUE")] = ()
     """One option, such as mip.batch=1024; may be given many times."""
     max_minutes: float | None = None
-    """Stop after so many minutes of training in all, and keep the best."""
+    """Train for so many minutes in all; learning rates end with them."""
     steps: int | None = None
-    """Steps of the optimiser in all."""
+    """Train for so many steps in all. With neither, `grid` takes 10,000 and `mip` the paper's 1,000,000."""
     geometry: Path | None = None
     """Workspace of `anyview reconstruct` on the same scene: samples go only where its surface can be."""
 
     def run(self) -> int:
-        """See `anyview.radiance.train.train_field`."""
+        """See `anyview.pipelines.radiance.train_field`."""
         from anyview.training.extra import require_learn
 
         require_learn()
@@ -49,11 +49,11 @@ class Train(Command):
             {"field": self.field, "loop.max_minutes": self.max_minutes, "loop.steps": self.steps,
              "geometry": None if self.geometry is None else str(self.geometry.resolve())},
         )  # fmt: skip
-        from anyview.radiance.train import train_field
+        from anyview.pipelines.radiance import train_field
 
         with TerminalProgress() as progress:
-            result = train_field(self.scene, self.out, options, progress)
-        print_training(self.out, result)
+            result, page = train_field(self.scene, self.out, options, progress)
+        print_training(self.out, result, page)
         return 0
 
 
@@ -75,20 +75,20 @@ class Evaluate(Command):
     """Those of the best validation, or the last ones."""
 
     def run(self) -> int:
-        """See `anyview.radiance.evaluate.evaluate`."""
+        """See `anyview.pipelines.radiance.evaluate_field`."""
         from anyview.training.extra import require_learn
 
         require_learn()
         from anyview.cli.output import print_figures
         from anyview.cli.progress import TerminalProgress
-        from anyview.radiance.evaluate import evaluate
-        from anyview.radiance.run import open_run
+        from anyview.pipelines.radiance import evaluate_field
 
         with TerminalProgress() as progress:
-            run = open_run(self.folder, self.weights, progress=progress)
-            split = self.split or ("test" if run.views.test else "val")
-            figures = evaluate(run, split, self.scale, self.json, with_lpips=self.lpips, progress=progress)
-        print_figures(figures)
+            figures, page = evaluate_field(
+                self.folder, self.split, self.scale, self.json, with_lpips=self.lpips, weights=self.weights,
+                progress=progress,
+            )  # fmt: skip
+        print_figures(figures, page)
         return 0
 
 
@@ -112,19 +112,20 @@ class Render(Command):
     """Those of the best validation, or the last ones."""
 
     def run(self) -> int:
-        """See `anyview.radiance.render.render_path`."""
+        """See `anyview.pipelines.radiance.render_film`."""
         from anyview.training.extra import require_learn
 
         require_learn()
         from anyview.cli.output import print_film
         from anyview.cli.progress import TerminalProgress
-        from anyview.radiance.render import render_path
-        from anyview.radiance.run import open_run
+        from anyview.pipelines.radiance import render_film
 
         with TerminalProgress() as progress:
-            run = open_run(self.folder, self.weights, progress=progress)
-            film = render_path(run, self.path, self.frames, self.size, self.fps, self.out, progress)
-        print_film(film)
+            film, page = render_film(
+                self.folder, self.path, self.frames, self.size, self.fps, self.out, weights=self.weights,
+                progress=progress,
+            )  # fmt: skip
+        print_film(film, page)
         return 0
 
 

@@ -59,7 +59,7 @@ def grid_bounds(
             "a reconstruction bounds the scene", where="grid.contraction", expected="auto or none", actual="cube",
             hint="leave out the geometry, or the contraction",
         )  # fmt: skip
-    outlines = None if contraction == "cube" else _outlines(views.train)
+    outlines = None if contraction == "cube" else _outlines(views.train, data.downscale)
     told = geometry is not None or box_of_interest(views.scene, data) is not None or far_is_told(views.scene, data)
     if contraction == "cube" or (contraction == "auto" and outlines is None and not told):
         center, half = inner_cube(views)
@@ -88,11 +88,11 @@ class Outline(NamedTuple):
     mask: UInt8[np.ndarray, "H W"]
 
 
-def _outlines(views: Sequence[View]) -> list[Outline] | None:
-    """Of all views, undistorted; None if one has neither alpha nor a mask. Each is decoded once."""
+def _outlines(views: Sequence[View], downscale: int) -> list[Outline] | None:
+    """Of all views, as they are learnt from; None if one has neither alpha nor a mask. Each is decoded once."""
     found = []
     for view in views:
-        picture = read_picture(view)
+        picture = read_picture(view, downscale)
         if picture.alpha is None:
             return None
         found.append(Outline(picture.camera, view.cam_from_world, (picture.alpha > 0).astype(np.uint8)))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from anyview.errors import OptionError
 from anyview.formats.files import atomic_write
@@ -23,15 +24,18 @@ from anyview.radiance.colors import colored
 from anyview.radiance.data import shots_of
 from anyview.radiance.image import render_view
 from anyview.radiance.pictures import read_picture
+from anyview.radiance.ray_table import Shot
 from anyview.radiance.run import Run
 from anyview.radiance.views import scale_of
 from anyview.scene.scene import View
 from anyview.training.memory import Chunk
 from anyview.training.metrics import lpips, psnr, ssim
 from anyview.typing import Image
-from anyview.workspace.workspace import Workspace
+from anyview.workspace.workspace import Task, Workspace
 
-_LARGEST_ERROR = 0.2  # mean over the colours, at the end of the error map's scale
+LARGEST_ERROR = 0.2
+"""Mean over the colours, at the end of the error map's scale."""
+
 _VERSION = 1  # of the figures; others are computed again
 
 
@@ -107,14 +111,13 @@ def evaluate(
         WorkspaceError: the folder cannot be written to.
     """
     views, downscale = _chosen(run, split, scale)
-    folder = run.folder / "eval" / (split if scale is None else f"{split}_scale{scale}")
-    workspace, chunk = Workspace(run.folder), Chunk(run.renderer.rays_at_once)
+    folder = figures_folder(run, split, scale)
+    workspace, chunk = Workspace(run.folder), Chunk(run.renderer.rays_at_once, note=progress.note)
     done = []
     with progress.stage(f"eval {split}", len(views)) as advance:
         for view, shot in zip(views, shots_of(views, downscale), strict=True):
-            name = _file(view.name, split)
-            key = (_VERSION, run.digest, view.pixels.fingerprint(), asdict(shot), run.background, downscale, with_lpips)
-            task = workspace.task((folder / name).relative_to(run.folder).as_posix(), key)
+            name = picture_file(view.name, split)
+            task = _task(run, workspace, view, shot, folder / name, downscale, with_lpips)
             record = task.record()
             if record is None:
                 picture = read_picture(view, downscale)
@@ -122,7 +125,7 @@ def evaluate(
                 seen = render_view(run.renderer, shot, chunk).rgb.clip(0, 1)
                 if picture.known is not None:
                     seen[~picture.known] = truth[~picture.known]
-                figures = _figures(truth, seen, with_lpips)
+                figures = view_figures(truth, seen, with_lpips)
                 with atomic_write(folder / name) as temporary:
                     write_image(temporary, _side_by_side(truth, seen))
                 record = task.done([folder / name], **figures)
@@ -135,6 +138,43 @@ def evaluate(
         with atomic_write(json_path) as temporary:
             temporary.write_text(json.dumps(result.to_json(), indent=1) + "\n")
     return result
+
+
+def done_figures(run: Run, split: str) -> Figures | None:
+    """What `evaluate` has left in the run's folder for these weights: its figures, or None where a view lacks them.
+
+    LPIPS is there if all views have it. Nothing is rendered.
+    """
+    views, downscale = getattr(run.views, split), run.options.data.downscale
+    folder, workspace = figures_folder(run, split), Workspace(run.folder)
+    for with_lpips in (True, False):
+        found = []
+        for view, shot in zip(views, shots_of(views, downscale), strict=True):
+            path = folder / picture_file(view.name, split)
+            record = _task(run, workspace, view, shot, path, downscale, with_lpips).record() if path.is_file() else None
+            if record is None:
+                break
+            found.append(ViewFigures(view.name, scale_of(view) * downscale, **record["notes"]))
+        if views and len(found) == len(views):
+            return Figures(split, run.step, tuple(found), folder)
+    return None
+
+
+def figures_folder(run: Run, split: str, scale: int | None = None) -> Path:
+    """Where a split's pictures lie."""
+    return run.folder / "eval" / (split if scale is None else f"{split}_scale{scale}")
+
+
+def picture_file(name: str, split: str) -> str:
+    """A view's file in the split's folder."""
+    name = name.removeprefix(f"{split}/")
+    return name if name.lower().endswith(".png") else f"{name}.png"
+
+
+def _task(run: Run, workspace: Workspace, view: View, shot: Shot, path: Path, downscale: int, with_lpips: bool) -> Task:
+    """A view's: what its figures and its picture are made from."""
+    key = (_VERSION, run.digest, view.pixels.fingerprint(), asdict(shot), run.background, downscale, with_lpips)
+    return workspace.task(path.relative_to(run.folder).as_posix(), key)
 
 
 def _chosen(run: Run, split: str, scale: int | None) -> tuple[Sequence[View], int]:
@@ -156,19 +196,22 @@ def _chosen(run: Run, split: str, scale: int | None) -> tuple[Sequence[View], in
     return chosen, trained
 
 
-def _file(name: str, split: str) -> str:
-    """A view's file in the split's folder."""
-    name = name.removeprefix(f"{split}/")
-    return name if name.lower().endswith(".png") else f"{name}.png"
+def view_figures(truth: Image, seen: Image, with_lpips: bool = False) -> dict[str, float]:
+    """A picture's figures by name.
 
-
-def _figures(truth: Image, seen: Image, with_lpips: bool) -> dict[str, float]:
+    Raises:
+        OptionError: too small for a figure, or LPIPS cannot be had.
+    """
     a, b = (torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None] for image in (seen, truth))
     figures = {"psnr": min(float(psnr(a, b)), 100.0), "ssim": float(ssim(a, b))}
     return {**figures, "lpips": float(lpips(a, b))} if with_lpips else figures
 
 
+def error_map(truth: Image, seen: Image) -> UInt8[np.ndarray, "H W 3"]:
+    """Mean error over the colours, black none, yellow `LARGEST_ERROR` and more."""
+    return colored(np.abs(seen - truth).mean(axis=2), 0, LARGEST_ERROR, "inferno")
+
+
 def _side_by_side(truth: Image, seen: Image) -> np.ndarray:
-    error = colored(np.abs(seen - truth).mean(axis=2), 0, _LARGEST_ERROR, "inferno")
     images = [np.rint(image * 255).astype(np.uint8) for image in (truth, seen)]
-    return np.concatenate([*images, error], axis=1)
+    return np.concatenate([*images, error_map(truth, seen)], axis=1)

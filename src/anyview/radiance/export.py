@@ -40,7 +40,7 @@ def export_points(run: Run, out: Path, spacing: float | None = None, progress: P
         WorkspaceError: the file cannot be written.
     """
     views = run.views.train[:: -(-len(run.views.train) // _VIEWS)]
-    chunk = Chunk(run.renderer.rays_at_once)
+    chunk = Chunk(run.renderer.rays_at_once, note=progress.note)
     found: list[Float64[np.ndarray, "N 10"]] = []  # cube, position, normal, colour: of one view's points
     with progress.stage("views", len(views)) as advance:
         for shot in shots_of(views, run.options.data.downscale):

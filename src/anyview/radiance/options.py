@@ -8,7 +8,10 @@ from typing import Literal
 from anyview.errors import OptionError
 from anyview.training.options import LoopOptions
 
-_LOOP = LoopOptions()
+_LOOP = LoopOptions(steps=None)
+
+USUAL_STEPS = {"grid": 10_000, "mip": 1_000_000}
+"""Of a training that is told neither steps nor minutes: what each field is made for; mip-NeRF's are the paper's."""
 
 
 def _at_least(group: str, options: object, **least: float) -> None:
@@ -27,8 +30,10 @@ class DataOptions:
     """Depth at which the scene begins, scene units; null asks the scene."""
     far: float | None = None
     """Depth at which it ends, scene units; null asks the scene."""
-    background: Literal["white", "black", "random"] = "white"
-    """What transparent and masked pixels show: a colour, or another one at random for every ray of the training."""
+    background: Literal["auto", "white", "black", "random"] = "auto"
+    """What transparent and masked pixels show: a colour; with `random` another one for every ray of the training, so
+    that what is transparent is learnt, and white in pictures and figures; `auto` is `random` for the field `grid` and
+    `white`, as published, for `mip`."""
     downscale: int = 1
     """Images are reduced by this whole factor: means over squares of pixels."""
     memory_gib: float = 4.0
@@ -89,7 +94,7 @@ class MipOptions:
 
 @dataclass(frozen=True)
 class MipTraining:
-    """How the field `mip` is trained; the paper's values. Fewer steps than its million want less delay."""
+    """How the field `mip` is trained; the paper's values."""
 
     batch: int = 4096
     """Rays per step."""
@@ -98,7 +103,7 @@ class MipTraining:
     lr_last: float = 5e-6
     """Learning rate at the end."""
     delay: int = 2500
-    """Steps over which the learning rate rises."""
+    """Steps over which the learning rate rises; never more than a twentieth of the training."""
     delay_mult: float = 0.01
     """Share of it that the first step has."""
     coarse_weight: float = 0.1
@@ -158,8 +163,6 @@ class GridOptions:
     """Points by which a sample's cone is looked at: 1, or an even number of 6 (Zip-NeRF's) or more: slower."""
     exposure: bool = False
     """Learn how bright each training image was taken; pictures are then rendered as the mean image was."""
-    random_background: bool = True
-    """Train transparent images over a new colour for each ray, so that what is transparent is learnt."""
     validation_pixels: int = 2048
     """Pixels of each validation view, the same ones always, that figures during training come from."""
 
@@ -194,7 +197,8 @@ class RadianceOptions:
     geometry: str | None = None
     """Workspace of the same scene's reconstruction, whose depth tells the field `grid` where the surface can be."""
     field: Literal["grid", "mip"] = "grid"
-    """`grid` trains in minutes on a processor; `mip` is mip-NeRF to the letter, and wants a GPU."""
+    """`grid` trains in minutes on a processor; `mip` is mip-NeRF to the letter, and wants a GPU. Where `loop` tells
+    neither steps nor minutes, `grid` takes 10,000 steps, and `mip` the paper's 1,000,000."""
     data: DataOptions = DataOptions()
     mip: MipTraining = MipTraining()
     grid: GridOptions = GridOptions()

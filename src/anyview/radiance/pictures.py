@@ -13,7 +13,7 @@ from anyview.scene.scene import View
 from anyview.scene.undistort import is_straight, undistorted_camera, warp
 from anyview.typing import Image
 
-BACKGROUNDS = {"white": 1.0, "black": 0.0, "random": 1.0}
+BACKGROUNDS = {"auto": 1.0, "white": 1.0, "black": 0.0, "random": 1.0}
 """Grey level behind a rendered picture, by the option of that name."""
 
 

@@ -73,7 +73,7 @@ def render_path(
     near, far = shot_depths(run.views)
     camera = path[0][0]
     color, depth = (VideoWriter(out / f"{name}.mp4", camera.width, camera.height, fps) for name in ("color", "depth"))
-    workspace, chunk = Workspace(out), Chunk(run.renderer.rays_at_once)
+    workspace, chunk = Workspace(out), Chunk(run.renderer.rays_at_once, note=progress.note)
     with hold(workspace):
         with progress.stage("render", len(path)) as advance:
             for number, (camera, pose) in enumerate(path):

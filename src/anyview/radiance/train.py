@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from anyview.errors import OptionError
 from anyview.progress import SILENT, Progress
-from anyview.radiance.options import RadianceOptions
+from anyview.radiance.options import USUAL_STEPS, RadianceOptions
 from anyview.radiance.run import write_config
 from anyview.radiance.train_grid import GridTrainee
 from anyview.radiance.train_mip import MipTrainee
@@ -37,7 +37,10 @@ def train_field(scene: Path, run: Path, options: RadianceOptions, progress: Prog
     views = field_views(load_scene(scene), options.data)
     trainee = make_trainee(options, views, run, progress)
     options = write_config(run, options, scene)
-    return train(trainee, run, options.loop, _config(options, views), progress)
+    loop = options.loop
+    if loop.steps is None and loop.max_minutes is None:
+        loop = replace(loop, steps=USUAL_STEPS[options.field])
+    return train(trainee, run, loop, _config(options, views), progress)
 
 
 def make_trainee(options: RadianceOptions, views: FieldViews, run: Path, progress: Progress = SILENT) -> Trainee:

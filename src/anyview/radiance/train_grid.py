@@ -14,18 +14,13 @@ from jaxtyping import Int
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from anyview.progress import SILENT, Progress
 from anyview.radiance.bounds import GridBounds, grid_bounds
-from anyview.radiance.data import TrainingPixels, over
 from anyview.radiance.exposure import Exposure
+from anyview.radiance.field_trainee import FieldTrainee
 from anyview.radiance.fields.grid import VERSION, GridField
 from anyview.radiance.grid.optimizer import TableAdam
 from anyview.radiance.occupancy import Occupancy
-from anyview.radiance.options import RadianceOptions
-from anyview.radiance.pictures import BACKGROUNDS
 from anyview.radiance.render_grid import GridRenderer
-from anyview.radiance.validation import ValidationPixels
-from anyview.radiance.views import FieldViews
 from anyview.training.trainee import GeneratorState, Moment, Stateful
 
 _UPDATE_EVERY = 16  # steps between looks at all cells
@@ -53,39 +48,20 @@ class RunningMean:
         self.value = float(state["value"])
 
 
-class GridTrainee:
-    """See `anyview.training.trainee.Trainee`.
-
-    Args:
-        options: of the field `grid`, and of the data.
-        views: to learn from and to validate on.
-        folder: the run's, for pixels that do not fit the memory.
-        progress: told of images that are read.
-    """
+class GridTrainee(FieldTrainee):
+    """See `FieldTrainee` and `anyview.training.trainee.Trainee`."""
 
     name = "grid"
     version = VERSION
-
-    def __init__(
-        self, options: RadianceOptions, views: FieldViews, folder: Path | None = None, progress: Progress = SILENT
-    ) -> None:
-        self._options, self._views, self._folder, self._progress = options, views, folder, progress
-        self._batch: dict[str, Tensor] = {}
+    _auto_is_random = True  # so that what is transparent is learnt
 
     def setup(self, fabric: Fabric) -> None:
         """See `Trainee.setup`. The field stays on the processor."""
-        o, data, seed = self._options.grid, self._options.data, self._options.loop.seed
-        self._pixels = TrainingPixels(
-            self._views.train, downscale=data.downscale, memory_gib=data.memory_gib, folder=self._folder,
-            progress=self._progress,
-        )  # fmt: skip
-        self._validation = ValidationPixels(
-            self._views.val, o.validation_pixels, BACKGROUNDS[data.background], data.downscale, seed
-        )
+        o, data = self._options.grid, self._options.data
+        self._read(torch.device("cpu"), o.validation_pixels)
         geometry = None if self._options.geometry is None else Path(self._options.geometry)
         bounds = grid_bounds(self._views, data, o.cells, geometry, o.contraction)
         self._among = self._candidates(bounds)
-        self._generator = torch.Generator().manual_seed(seed)
         inner = bounds.side / 2 if bounds.contracted else bounds.side
         occupancy = Occupancy(bounds.low, bounds.side, bounds.possible, 2.3 / inner, bounds.contracted)
         self._field = GridField(o, occupancy, self._generator)
@@ -105,20 +81,17 @@ class GridTrainee:
             more = {"exposure": self._exposure, "exposure_adam": self._adams[-1]}
         return more | {
             "field": self._field, "table_adam": self._table_adam, "network_adam": self._network_adam,
-            "generator": GeneratorState(self._generator), "per_ray": self._per_ray,
+            "generator": GeneratorState(self._generator), "per_ray": self._per_ray, "parts": self._parts,
         }  # fmt: skip
 
-    def step(self, moment: Moment) -> dict[str, Tensor | float]:
+    def _step(self, moment: Moment) -> dict[str, Tensor | float]:
         """See `Trainee.step`: the mean squared error of as many rays as have the wanted number of samples."""
         o, field = self._options.grid, self._field
-        count = max(64, int(o.samples / self._per_ray.value) // 64 * 64)
+        samples = o.samples / self._parts.count  # of the parts only one: the network needs no large batches
+        count = max(64, int(samples / self._per_ray.value) // 64 * 64)
         index = self._draw(count)
         rays, straight, alpha = self._pixels.at(index)
-        behind: Tensor | float = BACKGROUNDS[self._options.data.background]
-        if o.random_background and alpha is not None:
-            behind = torch.rand(straight.shape, generator=self._generator)
-        rgb = over(straight, alpha, behind)
-        self._batch = {**rays._asdict(), "rgb": rgb}
+        rgb, behind = self._mixed(rays, straight, alpha)
         field.steps = o.first_steps * (o.steps / o.first_steps) ** moment.share
         packed = field.occupancy.march(rays, field.step, self._generator)
         self._per_ray.add(len(packed.points) / count)
@@ -150,13 +123,9 @@ class GridTrainee:
         """See `Trainee.validate`."""
         steps, self._field.steps = self._field.steps, self._options.grid.steps
         try:
-            return self._validation.figures(GridRenderer(self._field, BACKGROUNDS[self._options.data.background]))
+            return self._validation.figures(GridRenderer(self._field, self._background))
         finally:
             self._field.steps = steps
-
-    def batch(self) -> dict[str, Tensor]:
-        """See `Trainee.batch`."""
-        return self._batch
 
     def _draw(self, count: int) -> Int[Tensor, "B"]:
         """Rows of pixels."""

@@ -5,7 +5,7 @@ All views count, so that no view's luck decides which weights are best; whole im
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -28,14 +28,17 @@ class ValidationPixels:
         background: grey level behind transparent pixels.
         downscale: see `read_picture`.
         seed: chooses the pixels.
+        note: told where memory runs out, and the work goes on with fewer rays at a time.
 
     Raises:
         SceneError, FormatError: an image is missing, damaged, or contradicts its camera.
     """
 
     def __init__(
-        self, views: Sequence[View], count: int, background: float = 1.0, downscale: int = 1, seed: int = 0
-    ) -> None:
+        self, views: Sequence[View], count: int, background: float = 1.0, downscale: int = 1, seed: int = 0,
+        note: Callable[[str], None] | None = None,
+    ) -> None:  # fmt: skip
+        self._note = note
         rng = np.random.default_rng(seed)
         self._parts: list[tuple[Rays, torch.Tensor]] = []
         self._chunk: Chunk | None = None
@@ -55,7 +58,7 @@ class ValidationPixels:
         """Mean over the views of the PSNR in decibels, colours clipped to [0, 1]; empty where there are no views."""
         if not self._parts:
             return {}
-        self._chunk = self._chunk or Chunk(renderer.rays_at_once)
+        self._chunk = self._chunk or Chunk(renderer.rays_at_once, note=self._note)
         found = []
         for rays, truth in self._parts:
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, is_dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,13 @@ from anyview.progress import SILENT, Progress
 from anyview.report import sections
 from anyview.report.cameras_plot import draw_cameras
 from anyview.report.cloud_view import pack_cloud
+from anyview.report.document import document
 from anyview.report.html import EMPTY, Html, join, tag
 from anyview.report.material import Cloud, Material, Sample, gather, sample_view
 from anyview.report.rasterize import Render
 from anyview.report.sides import render_sides
 from anyview.workspace import Workspace, atomic_write
 
-# The browser itself is told to load nothing from anywhere.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _STEPS = 5
 _BARE_NAMES = {"", "scene", "data", "images", "sparse"}  # of scenes' folders: the workspace's says more
 _SIDE_SIZE = (720, 540)
@@ -68,7 +66,7 @@ def write_report(workspace: Workspace, summary: Mapping[str, Any], options: Any,
         )
         advance()
         with atomic_write(workspace.report) as temporary:
-            temporary.write_text(_document(material.name, body), encoding="utf-8")
+            temporary.write_text(document(material.name, body, script="viewer.js"), encoding="utf-8")
         advance()
     return workspace.report
 
@@ -161,18 +159,3 @@ def _footer(summary: Mapping[str, Any]) -> Html:
     if isinstance(versions, Mapping):
         parts.append(", ".join(f"{k} {v}" for k, v in versions.items()))
     return tag("footer", *(tag("p", part) for part in parts))
-
-
-def _document(name: str, body: Html) -> str:
-    here = files("anyview.report")
-    style, script = (here.joinpath(part).read_text(encoding="utf-8") for part in ("style.css", "viewer.js"))
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", f"{name} - anyview"),
-        tag("style", Html(style)),
-    )
-    page = tag("html", head, tag("body", body, tag("script", Html(script))), lang="en")
-    return f"<!doctype html>\n{page}\n"

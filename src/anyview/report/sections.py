@@ -59,7 +59,7 @@ def headline(summary: Mapping[str, Any], scene: Scene | None, faces: int | None)
     ):
         if number is not None and _number(number):
             facts.append((name, spell(float(number))))
-    tiles = (tag("div", tag("dt", name), tag("dd", _with_small_units(text))) for name, text in facts)
+    tiles = (tag("div", tag("dt", name), tag("dd", with_small_units(text))) for name, text in facts)
     return tag("dl", *tiles, class_="stats") if facts else EMPTY
 
 
@@ -304,7 +304,7 @@ def _threshold(score: Mapping[str, Any]) -> str:
     return f"{score['label']} ({text})" if score.get("label") else text
 
 
-def _with_small_units(text: str) -> Html:
+def with_small_units(text: str) -> Html:
     """The letters of "1 min 15 s" smaller than its digits."""
     return join(
         *(tag("small", f" {w}") if w.isalpha() else (" " if i else "") + w for i, w in enumerate(text.split(" ")))

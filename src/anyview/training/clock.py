@@ -9,7 +9,7 @@ class Clock:
     """Time of a run over all its resumed parts.
 
     Args:
-        steps: wanted in all.
+        steps: wanted in all; None for as many as the time allows.
         max_minutes: allowed in all; None for any time.
         began: `monotonic()` when this part began.
         before: seconds of the parts before.
@@ -17,7 +17,7 @@ class Clock:
     """
 
     def __init__(
-        self, steps: int, max_minutes: float | None, began: float, before: float, reserve: float = 0.0
+        self, steps: int | None, max_minutes: float | None, began: float, before: float, reserve: float = 0.0
     ) -> None:
         self._steps = steps
         self._limit = None if max_minutes is None else 60 * max_minutes
@@ -32,7 +32,7 @@ class Clock:
 
     def share(self, step: int) -> float:
         """How much is behind after so many steps, 0 to 1; it never goes back."""
-        share = step / self._steps
+        share = 0.0 if self._steps is None else step / self._steps
         if self._limit is not None:
             left = self._limit - self.reserve
             share = max(share, self.seconds / left if left > 0 else 1.0)

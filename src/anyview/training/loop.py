@@ -70,12 +70,14 @@ def train(
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the step was finished and a checkpoint written.
         TrainingError: the loss or the weights are not finite; the last step's batch lies in the run's folder.
-        OptionError: an option differs from those that the run began with, or there is no such device.
+        OptionError: an option differs from those that the run began with, no end, or there is no such device.
         WorkspaceError: disk full, folder in use, checkpoints of another model.
         FormatError: all checkpoints are damaged.
         OutOfMemoryError: a step does not fit the GPU.
     """
     began = monotonic()
+    if options.steps is None and options.max_minutes is None:
+        raise OptionError("nothing says when training ends", expected="a number of steps, or of minutes")
     fabric = _fabric(options)
     with hold(Workspace(run)) if fabric.is_global_zero else nullcontext():
         config = full_config(config, options)
@@ -101,9 +103,10 @@ def _loop(session: Session) -> None:
     """Steps, with validations, rows and checkpoints when they are due."""
     trainee, options, record, clock = session.trainee, session.options, session.record, session.clock
     log = TrainingLog(session.run, record.step) if session.fabric.is_global_zero else nullcontext()
-    timed = options.max_minutes is not None  # steps to come are unknown: the bar then shows thousandths of the time
+    # with a limit of time the steps to come are unknown: the bar then shows thousandths of the time
+    timed = options.max_minutes is not None or options.steps is None
     begun = int(1000 * clock.share(record.step)) if timed else record.step
-    stage = session.progress.stage("training", max((1000 if timed else options.steps) - begun, 0))
+    stage = session.progress.stage("training", max((1000 if timed else options.steps or 0) - begun, 0))
     with log as rows, Interruption() as interruption, stage as advance:
         share = _agreed(session.fabric, clock.share(record.step))
         teller = Teller(session.progress, options.steps, record.step, share)

@@ -21,6 +21,8 @@ class Chunk:
     size: int
     least: int = 1
     """It is not halved below this."""
+    note: Callable[[str], None] | None = None
+    """Told in one sentence where it is halved."""
 
 
 def in_chunks(function: Callable[[slice], T], total: int, chunk: Chunk) -> list[T]:
@@ -41,7 +43,7 @@ def in_chunks(function: Callable[[slice], T], total: int, chunk: Chunk) -> list[
         try:
             results.append(function(slice(start, start + size)))
         except Exception as error:
-            if not _ran_out(error):
+            if not ran_out(error):
                 raise
             if size <= chunk.least:
                 raise OutOfMemoryError(
@@ -53,11 +55,19 @@ def in_chunks(function: Callable[[slice], T], total: int, chunk: Chunk) -> list[
             continue
         # here the failed call's arrays are gone with its exception
         chunk.size = max(size // 2, chunk.least)
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        if chunk.note is not None:
+            chunk.note(f"out of memory: only {chunk.size} are worked on at a time from here on")
+        free_memory()
     return results
 
 
-def _ran_out(error: BaseException) -> bool:
+def ran_out(error: BaseException) -> bool:
+    """Whether an exception means that a device's memory has run out."""
     return isinstance(error, torch.OutOfMemoryError) or is_out_of_memory(error)
+
+
+def free_memory() -> None:
+    """Give back what nothing refers to any more; the exception of a failed call must be gone."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

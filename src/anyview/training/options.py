@@ -15,8 +15,8 @@ FIXED = ("seed", "precision", "better", "best_is")
 class LoopOptions:
     """How long to train, how often to look, where to run."""
 
-    steps: int = 10_000
-    """Steps of the optimiser in all."""
+    steps: int | None = 10_000
+    """Steps of the optimiser in all; null: as many as `max_minutes` allows."""
     max_minutes: float | None = None
     """Minutes of training in all, validation included, over all resumed runs; schedules end in this time."""
     seed: int = 0
@@ -43,8 +43,9 @@ class LoopOptions:
     def __post_init__(self) -> None:
         """Raise an OptionError where a value cannot work, before any work is done."""
         for name in ("steps", "log_every", "validate_every", "keep", "devices"):
-            if getattr(self, name) < 1:
-                raise OptionError("option out of range", where=name, expected="1 or more", actual=getattr(self, name))
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise OptionError("option out of range", where=name, expected="1 or more", actual=value)
         if not self.save_every_seconds >= 0:
             raise OptionError(
                 "option out of range", where="save_every_seconds", expected="0 or more", actual=self.save_every_seconds

@@ -40,7 +40,7 @@ class Record:
     """Of the last validation."""
     best: Best | None = None
     finished_steps: int | None = None
-    """What the run was asked for when it finished; None while it has not."""
+    """What the run was asked for when it finished, or reached where only time was asked for; None while it has not."""
     finished_minutes: float | None = None
 
     def is_finished(self, options: LoopOptions) -> bool:
@@ -48,11 +48,13 @@ class Record:
         if self.finished_steps is None:
             return False
         before, now = self.finished_minutes, options.max_minutes
-        return self.step >= options.steps or (before is not None and now is not None and before >= now)
+        enough = options.steps is not None and self.step >= options.steps
+        return enough or (before is not None and now is not None and before >= now)
 
     def finish(self, options: LoopOptions) -> None:
         """Note that the run did what was asked for."""
-        self.finished_steps, self.finished_minutes = options.steps, options.max_minutes
+        self.finished_steps = self.step if options.steps is None else options.steps
+        self.finished_minutes = options.max_minutes
 
 
 def to_meta(record: Record, name: str, version: int, config: Mapping[str, Any]) -> dict[str, Any]:

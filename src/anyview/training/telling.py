@@ -17,11 +17,11 @@ class Teller:
 
     Args:
         progress: the listener.
-        steps: of the whole training.
+        steps: of the whole training, where it is known.
         step, share: where this part of it began.
     """
 
-    def __init__(self, progress: Progress, steps: int, step: int, share: float) -> None:
+    def __init__(self, progress: Progress, steps: int | None, step: int, share: float) -> None:
         self._progress, self._steps, self._share = progress, steps, share
         self._began = self._told = monotonic()
         self._step = step
@@ -33,7 +33,8 @@ class Teller:
         now = monotonic()
         if now - self._told < EVERY:
             return
-        words = [f"step {step}/{self._steps}", f"loss {float(scalars['loss']):.4g}"]
+        of = "" if self._steps is None else f"/{self._steps}"
+        words = [f"step {step}{of}", f"loss {float(scalars['loss']):.4g}"]
         rate = (step - self._step) / (now - self._told)
         if "items" in scalars:
             words.append(f"{_short(float(scalars['items']) * rate)} items/s")

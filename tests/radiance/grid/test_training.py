@@ -1,8 +1,7 @@
-"""The grid field learns, resumes to the bit, and knows where there is nothing."""
+"""The grid field learns, and knows where there is nothing."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,11 @@ import torch
 from anyview.errors import SceneError
 from anyview.formats.ply import write_ply
 from anyview.progress import SILENT
-from anyview.radiance.bounds import grid_bounds, shell
+from anyview.radiance.bounds import _outlines, grid_bounds, shell
 from anyview.radiance.image import render_view
 from anyview.radiance.occupancy import Occupancy
 from anyview.radiance.options import DataOptions, GridOptions, RadianceOptions
+from anyview.radiance.pictures import read_picture
 from anyview.radiance.ray_table import Shot
 from anyview.radiance.rays import camera_rays
 from anyview.radiance.run import open_run
@@ -23,7 +23,6 @@ from anyview.radiance.train import train_field
 from anyview.radiance.views import field_views
 from anyview.scene.load import load_scene
 from anyview.scene.synthetic import render_scene
-from anyview.training.checkpoint import load_checkpoint
 from anyview.training.options import LoopOptions
 
 GRID = GridOptions(
@@ -63,46 +62,20 @@ def test_learns_and_renders(scene: Path, tmp_path: Path) -> None:
     assert run.renderer.density(points).tolist() == [0]
 
 
-def test_resumes_to_the_bit(scene: Path, tmp_path: Path) -> None:
-    train_field(scene, tmp_path / "whole", options(60), SILENT)
-
-    # the schedule must know the end from the start: an interrupted run has the same number of steps
-    class Stop(Exception):
-        pass
-
-    import anyview.radiance.train_grid as module
-
-    usual = module.GridTrainee.step
-
-    def stopping(self: module.GridTrainee, moment: object) -> object:
-        if moment.step == 30 and not (tmp_path / "stopped").exists():  # type: ignore[attr-defined]
-            (tmp_path / "stopped").touch()
-            raise Stop
-        return usual(self, moment)  # type: ignore[arg-type]
-
-    often = replace(options(60), loop=replace(options(60).loop, save_every_seconds=0))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module.GridTrainee, "step", stopping)
-        with pytest.raises(Stop):
-            train_field(scene, tmp_path / "parts", often, SILENT)
-        train_field(scene, tmp_path / "parts", often, SILENT)
-    name = "checkpoints/step_00000060.safetensors"
-    (one, _), (two, _) = (load_checkpoint(tmp_path / folder / name) for folder in ("whole", "parts"))
-    for key, value in one["trainee"]["field"].items():
-        assert torch.equal(value, two["trainee"]["field"][key]), key
-    assert torch.equal(one["trainee"]["generator"]["state"], two["trainee"]["generator"]["state"])
-
-
-def test_hull_holds_the_object(scene: Path) -> None:
-    views = field_views(load_scene(scene), DataOptions())
-    bounds = grid_bounds(views, DataOptions(), 32)
+@pytest.mark.parametrize("downscale", [1, 2])
+def test_hull_holds_the_object(scene: Path, downscale: int) -> None:
+    data = DataOptions(downscale=downscale)
+    views = field_views(load_scene(scene), data)
+    bounds = grid_bounds(views, data, 32)
+    assert {outline.mask.shape for outline in _outlines(views.train, downscale)} == {(48 // downscale,) * 2}
     assert bounds.is_hull
     assert 0.01 < bounds.possible.mean() < 0.9
     occupancy = Occupancy(bounds.low, bounds.side, bounds.possible, 1.0)
     for view in views.train:  # every pixel of the object meets the hull
-        _, mask = view.read()
-        assert mask is not None
-        rays = camera_rays(view.camera, view.world_from_cam, view.near or 0, view.far or 9)
+        picture = read_picture(view, downscale)
+        assert picture.alpha is not None
+        mask = picture.alpha > 0
+        rays = camera_rays(picture.camera, view.world_from_cam, view.near or 0, view.far or 9)
         packed = occupancy.march(rays, bounds.side / 64)
         met = packed.offsets.diff().numpy().reshape(mask.shape) > 0
         assert met[mask].all()

@@ -23,6 +23,8 @@ from anyview.radiance.sampling import blurred, even_posts, resample
 VERSION = 1
 """Of the model; checkpoints of another are refused."""
 
+_LONGEST_RISE = 0.05  # of the learning rate, as a share of the training
+
 
 class MipMLP(nn.Module):
     """Encoded place and direction to raw density and raw colour."""
@@ -129,7 +131,11 @@ class MipNeRF(nn.Module):
 
 
 def mip_loss(
-    rendered: tuple[Rendered, Rendered], rgb: Float[Tensor, "B 3"], lossmult: Float[Tensor, "B 1"], coarse: float = 0.1
+    rendered: tuple[Rendered, Rendered],
+    rgb: Float[Tensor, "B 3"],
+    lossmult: Float[Tensor, "B 1"],
+    coarse: float = 0.1,
+    total: Float[Tensor, ""] | None = None,
 ) -> Float[Tensor, ""]:
     """Squared error, weighted per pixel: `coarse` of the coarse level's plus the fine one's (section 3.3).
 
@@ -138,8 +144,10 @@ def mip_loss(
         rgb: true colours.
         lossmult: weights of the pixels.
         coarse: weight of the coarse level.
+        total: sum of the weights of a whole batch of which these pixels are a part; the parts' losses add up.
     """
-    low, fine = ((lossmult * (level.rgb - rgb) ** 2).sum() / (3 * lossmult.sum()) for level in rendered)
+    total = lossmult.sum() if total is None else total
+    low, fine = ((lossmult * (level.rgb - rgb) ** 2).sum() / (3 * total) for level in rendered)
     return coarse * low + fine
 
 
@@ -154,6 +162,8 @@ def learning_rate(
 ) -> float:
     """Falls log-linearly from `first` to `last`; over the first `delay` steps it rises from `start` times that.
 
+    A training that is shorter than the paper's million steps rises over its first twentieth, if that is less.
+
     Args:
         step: steps done.
         first, last: of the fall.
@@ -163,6 +173,7 @@ def learning_rate(
 
     Source: the paper's section 4 and Google's release.
     """
-    rise = start + (1 - start) * sin(0.5 * pi * min(max(step / delay, 0), 1)) if delay > 0 else 1.0
     share = min(max(step / steps if share is None else share, 0), 1)
+    risen = max(step / delay, share / _LONGEST_RISE) if delay > 0 else 1.0
+    rise = start + (1 - start) * sin(0.5 * pi * min(max(risen, 0), 1))
     return rise * exp((1 - share) * log(first) + share * log(last))

@@ -1,0 +1,121 @@
+"""What the training of every field begins with: pixels to learn from, pixels to be judged by, what is behind them.
+
+Letters: B rays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from anyview.errors import OutOfMemoryError
+from anyview.progress import SILENT, Progress
+from anyview.radiance.data import TrainingPixels, over
+from anyview.radiance.options import RadianceOptions
+from anyview.radiance.pictures import BACKGROUNDS
+from anyview.radiance.rays import Rays
+from anyview.radiance.validation import ValidationPixels
+from anyview.radiance.views import FieldViews
+from anyview.training.memory import free_memory, ran_out
+from anyview.training.trainee import Moment
+
+_MOST_PARTS = 1 << 10
+
+
+class Parts:
+    """In how many parts a step's rays are worked on: more once memory has run out; kept with a run's state."""
+
+    def __init__(self) -> None:
+        self.count = 1
+
+    def state_dict(self) -> dict[str, int]:
+        """How many."""
+        return {"count": self.count}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with as many."""
+        self.count = int(state["count"])
+
+
+class FieldTrainee:
+    """The common part of trainees, see `anyview.training.trainee.Trainee`.
+
+    Args:
+        options: of the field, and of the data.
+        views: to learn from and to validate on.
+        folder: the run's, for pixels that do not fit the memory.
+        progress: told of images that are read.
+    """
+
+    _auto_is_random: ClassVar[bool]
+    """Whether `data.background` = auto means another colour for each ray."""
+
+    def __init__(
+        self, options: RadianceOptions, views: FieldViews, folder: Path | None = None, progress: Progress = SILENT
+    ) -> None:
+        self._options, self._views, self._folder, self._progress = options, views, folder, progress
+        self._background = BACKGROUNDS[options.data.background]
+        self._batch: dict[str, Tensor] = {}
+        self._parts = Parts()
+
+    def step(self, moment: Moment) -> dict[str, Tensor | float]:
+        """See `Trainee.step`. One that does not fit the memory is done again, in twice as many parts.
+
+        Raises:
+            OutOfMemoryError: not even the smallest part fits.
+        """
+        while True:
+            drawn = self._generator.get_state()
+            try:
+                return self._step(moment)
+            except Exception as error:
+                if not ran_out(error):
+                    raise
+                if self._parts.count >= _MOST_PARTS:
+                    raise OutOfMemoryError(
+                        "out of memory", where=f"step {moment.step + 1}",
+                        actual=f"not even a part in {self._parts.count} of its rays fits",
+                        hint="close other programs that use this device, or choose a smaller model and another --out",
+                    ) from error  # fmt: skip
+            # here the failed step's arrays are gone with its exception
+            self._parts.count *= 2
+            self._generator.set_state(drawn)
+            free_memory()
+            self._progress.note(f"out of memory: a step's rays are {self._parts.count} parts from here on")
+
+    def _step(self, moment: Moment) -> dict[str, Tensor | float]:
+        raise NotImplementedError
+
+    def batch(self) -> dict[str, Tensor]:
+        """See `Trainee.batch`."""
+        return self._batch
+
+    def _read(self, device: torch.device, validation_pixels: int, rank: int = 0) -> None:
+        """Decode the views; pixels, the generator and batches are on the device."""
+        data, seed = self._options.data, self._options.loop.seed
+        self._pixels = TrainingPixels(
+            self._views.train, downscale=data.downscale, memory_gib=data.memory_gib, folder=self._folder,
+            device=device, progress=self._progress,
+        )  # fmt: skip
+        self._validation = ValidationPixels(
+            self._views.val, validation_pixels, self._background, data.downscale, seed, self._progress.note
+        )
+        random = data.background == "random" or (data.background == "auto" and self._auto_is_random)
+        self._random = random and self._pixels.has_alpha  # what is opaque everywhere shows no background
+        self._generator = torch.Generator(device).manual_seed(seed + rank)
+
+    def _mixed(
+        self, rays: Rays, straight: Float[Tensor, "B 3"], alpha: Float[Tensor, "B 1"] | None
+    ) -> tuple[Float[Tensor, "B 3"], Tensor | float]:
+        """Colours to learn and what is behind them: a grey level, or a colour for each ray; noted as the batch."""
+        behind: Tensor | float = self._background
+        if self._random:
+            behind = torch.rand(straight.shape, generator=self._generator, device=straight.device)
+        rgb = over(straight, alpha, behind)
+        self._batch = {**rays._asdict(), "rgb": rgb}
+        return rgb, behind
