@@ -26,7 +26,7 @@ from anyview.training.trainee import GeneratorState, Moment, Stateful
 _UPDATE_EVERY = 16  # steps between looks at all cells
 _WARMUP = 20  # steps in which the learning rate rises
 _NETWORK_RATE = 0.5  # of the table's
-_EXPOSURE_RATE = 0.005
+_EXPOSURE_RATE = 0.01
 
 
 class RunningMean:

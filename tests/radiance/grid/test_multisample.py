@@ -69,7 +69,7 @@ def rays_from(origin: list[float], count: int = 40) -> Rays:
 def test_points_surround_their_sample(contracted: bool) -> None:
     occupancy = Occupancy(np.full(3, -2.0), 4.0, np.ones((16,) * 3, np.uint8), 0.0, contracted)
     rays = rays_from([0.1, 0.2, 0.3])
-    packed = occupancy.march(rays, 0.05)
+    packed = occupancy.walk(rays, 0.05).ahead(occupancy.open, occupancy.mean, float("inf"))
     parts = [spread(occupancy, rays, packed, j, 6) for j in range(6)]
     mean = torch.stack([points for points, _ in parts]).mean(0)
     inner = ((packed.points - 0.5).abs().amax(1) < (0.2 if contracted else 0.45)) & (packed.middles > 0.2)
@@ -90,14 +90,14 @@ def test_a_field_takes_the_mean() -> None:
     with torch.no_grad():
         field.table.normal_(generator=torch.Generator().manual_seed(1))
     rays = rays_from([0.0, 0, 0])
-    packed = occupancy.march(rays, field.step)
+    packed = occupancy.walk(rays, field.step).ahead(occupancy.open, occupancy.mean, float("inf"))
     wanted = torch.stack([field.features(*spread(occupancy, rays, packed, j, 6)) for j in range(6)]).mean(0)
     learning = field.sampled(rays, packed)
     torch.testing.assert_close(learning, wanted, rtol=1e-5, atol=1e-6)
     with torch.no_grad():
         torch.testing.assert_close(field.sampled(rays, packed), wanted, rtol=1e-5, atol=1e-6)
     assert not torch.allclose(wanted, field.features(packed.points, packed.widths), atol=0.01)
-    result, _ = field(rays, packed)
+    result, _, _ = field(rays)
     result.sum().backward()
     assert float(field.table.grad.abs().max()) > 0
 

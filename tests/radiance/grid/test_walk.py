@@ -96,7 +96,7 @@ def test_nothing_is_missed(contracted: bool, monkeypatch: pytest.MonkeyPatch) ->
     result, gradient, samples = looked(field, rays)
     monkeypatch.setattr(grid, "STRETCHES", (float("inf"),))
     whole, wanted, all_samples = looked(field, rays)
-    assert samples < 0.95 * all_samples
+    assert samples < 0.98 * all_samples
     torch.testing.assert_close(result, whole, rtol=0, atol=1e-5)  # measured 0
     torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-4)
 
