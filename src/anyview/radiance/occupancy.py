@@ -125,10 +125,6 @@ class Occupancy(nn.Module):
         """Take in the densities of cells; what they had counts half."""
         self.mean[index] = torch.maximum(densities, 0.5 * self.mean[index])
 
-    def hear(self, index: Int64[Tensor, "M"], densities: Float[Tensor, "M"]) -> None:
-        """Take in the densities of cells; what they had counts half."""
-        self.mean[index] = torch.maximum(densities, 0.5 * self.mean[index])
-
     def update(self, threshold: float, reopened: float, generator: torch.Generator) -> None:
         """Open the cells that have a neighbour of `threshold` density or more, and a share of the others at random."""
         self.updates += 1
