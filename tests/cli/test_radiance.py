@@ -120,7 +120,7 @@ def test_interrupted_after_a_checkpoint(tmp_path: Path) -> None:
             while process.poll() is None and not (log.exists() and log.read_text().count("\n") > 5):
                 sleep(0.1)
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=120)
+            _, said = process.communicate(timeout=600)
         finally:
             process.kill()
     assert process.returncode == 130, said
