@@ -7,6 +7,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from hypothesis import settings
+
 from shape_checks import install
 
 
@@ -17,6 +19,8 @@ def kernel_cache() -> Path:
     return Path(tempfile.gettempdir()) / f"anyview-kernels-{os.getuid()}-{digest}"
 
 
+settings.register_profile("anyview", deadline=None)  # a busy machine is no fault of ours
+settings.load_profile("anyview")
 os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_cache()))
 os.environ.setdefault("MPLBACKEND", "Agg")
 install()

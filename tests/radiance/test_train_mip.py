@@ -20,6 +20,7 @@ from anyview.radiance.views import field_views
 from anyview.scene.load import load_scene
 from anyview.training.config import with_values
 from anyview.training.log import read_log
+from anyview.training.loop import LoopOptions, TrainingResult
 from anyview.training.trainee import Moment
 from small_trainee import Notes
 from soft_run import small_options, soft_scene, soft_trainee
@@ -128,9 +129,14 @@ def test_how_long_a_training_is(
     settings: list[str], steps: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr("anyview.radiance.train.train", lambda trainee, run, loop, *rest: asked.append(loop))
+
+    def loop(trainee: object, run: Path, options: LoopOptions, *rest: object) -> TrainingResult:
+        asked.append(options)
+        return TrainingResult(0, 0.0, {}, None, run)
+
+    monkeypatch.setattr("anyview.radiance.train.train", loop)
     train_field(soft_scene(), tmp_path / "run", with_values(RadianceOptions(), settings))
-    assert [loop.steps for loop in asked] == [steps]
+    assert [options.steps for options in asked] == [steps]
     assert read_config(tmp_path / "run").loop.steps == (steps if "loop.steps=7" in settings else None)
 
 
