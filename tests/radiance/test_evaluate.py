@@ -124,7 +124,7 @@ def test_multiscale_scenes_train_on_all_scales_and_are_judged_by_scale(
     train_field(tmp_path / "multi", tmp_path / "run", small_options(f"field={field}", "loop.steps=1"))
     run = open_run(tmp_path / "run")
     figures = evaluate(run, "val")
-    print_figures(figures)
+    print_figures(figures, None)
     shown = capsys.readouterr().out
     assert all(
         f"mean of scale 1/{scale}" in shown and f"{figures.means(scale)['psnr']:.4f}" in shown for scale in (1, 8)
