@@ -14,9 +14,11 @@ import pytest
 
 from anyview.cli.main import main
 from anyview.cli.parse import parse
-from anyview.cli.radiance import Evaluate, Radiance, Render, Train
+from anyview.cli.radiance import Evaluate, Export, Radiance, Render, Train
+from anyview.formats.ply import read_ply
 from anyview.training import extra
 from anyview.training.checkpoint import load_checkpoint
+from ball_field import Ball, run_of
 from self_killing import DRIVER
 from small_trainee import same
 from soft_run import SMALL, soft_run, soft_scene
@@ -34,6 +36,9 @@ def test_words() -> None:
     command = parse(["radiance", "render", "R", "--path", "orbit", "--size", "30", "20"])
     assert isinstance(command, Radiance)
     assert command.verb == Render(Path("R"), "orbit", size=(30, 20))
+    command = parse(["radiance", "export", "R", "--to", "mesh", "--faces", "200", "--views", "5", "--out", "m.glb"])
+    assert isinstance(command, Radiance)
+    assert command.verb == Export(Path("R"), "mesh", faces=200, views=5, out=Path("m.glb"))
 
 
 def test_from_a_folder_to_figures_and_a_film(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,6 +72,9 @@ def test_from_a_folder_to_figures_and_a_film(tmp_path: Path, capsys: pytest.Capt
         (["train", "nowhere", "--out", "run"], "no such scene in nowhere; check the path"),
         (["eval", "nowhere"], "not a run in nowhere"),
         (["render", "nowhere", "--path", "orbit"], "not a run in nowhere"),
+        (["export", "nowhere", "--to", "mesh"], "not a run in nowhere"),
+        (["export", "R", "--to", "mesh", "--spacing", "1"], "an option of --to points in --spacing: found --to mesh"),
+        (["export", "R", "--faces", "900"], "an option of --to mesh in --faces: found --to points"),
         (["train", "nowhere", "--out", "run", "--set", "mip.batch"], "a setting without a value in --set mip.batch"),
         (["train", "nowhere", "--out", "run", "--config", "x.yaml"], "no such file in x.yaml"),
         (["train", "nowhere", "--out", "run", "--max-minutes", "0"], "option out of range in max_minutes"),
@@ -99,7 +107,7 @@ def test_a_missing_extra_is_one_sentence(
 def test_help_loads_nothing_heavy() -> None:
     program = (
         "import sys\nfrom anyview.cli.main import main\n"
-        "for verb in ([], ['train'], ['eval'], ['render']):\n    main(['radiance', *verb, '--help'])\n"
+        "for verb in ([], ['train'], ['eval'], ['render'], ['export']):\n    main(['radiance', *verb, '--help'])\n"
         "print('loaded:', *{n.split('.')[0] for n in sys.modules}, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, check=True)
@@ -143,6 +151,22 @@ def test_killed_at_a_checkpoint(moment: str, tmp_path: Path) -> None:
         assert main([*words, "--out", str(tmp_path / name)]) == 0
     last = "checkpoints/step_00000006.safetensors"
     assert same(*(load_checkpoint(tmp_path / name / last)[0] for name in ("run", "whole")))
+
+
+def test_export_calls_what_it_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyview.radiance.run.open_run", lambda folder, *_, **__: run_of(Ball(), folder))
+    assert main(["radiance", "export", str(tmp_path), "--to", "mesh", "--faces", "500"]) == 0
+    ply = read_ply(tmp_path / "mesh.ply")
+    assert ply.faces is not None
+    assert len(ply.faces) <= 500
+    words = f"{len(ply.xyz):,} vertices, {len(ply.faces):,} faces {tmp_path / 'mesh.ply'}"
+    assert words in capsys.readouterr().out.replace("\n", "")
+    assert main(["radiance", "export", str(tmp_path), "--spacing", "0.3"]) == 0
+    assert f"{len(read_ply(tmp_path / 'points.ply').xyz):,} points" in capsys.readouterr().out
+    assert main(["radiance", "export", str(tmp_path), "--to", "mesh", "--out", str(tmp_path / "m.obj")]) == 2
+    assert "unknown kind of mesh in --out: expected a name that ends in .ply or .glb" in capsys.readouterr().err
 
 
 def test_a_finished_run_needs_only_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

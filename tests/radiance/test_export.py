@@ -6,49 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from anyview.cameras.models import Camera
-from anyview.errors import SceneError
+from anyview.errors import OptionError, SceneError
 from anyview.formats.ply import read_ply
 from anyview.radiance.export import export_points
-from anyview.radiance.options import RadianceOptions
 from anyview.radiance.rays import Rays
-from anyview.radiance.renderer import Renderer, Seen
-from anyview.radiance.run import Run
-from anyview.radiance.views import FieldViews
-from anyview.scene.scene import ArrayPixels, Scene, View
-
-CENTER, RADIUS = np.array([10.0, -3.0, 7.0]), 2.0
-
-
-class Ball:
-    rays_at_once = 100
-
-    def render(self, rays: Rays) -> Seen:
-        o, d = rays.origins.double() - torch.from_numpy(CENTER), rays.directions.double()
-        a, b, c = (d * d).sum(-1), (o * d).sum(-1), (o * o).sum(-1) - RADIUS**2
-        root = b * b - a * c
-        hit = root > 0
-        depth = torch.where(hit, (-b - root.clamp_min(0).sqrt()) / a, 0.0).float()
-        rgb = torch.tensor([0.2, 0.4, 0.6]).expand(len(d), 3)
-        return Seen(rgb, depth, hit.float())
-
-    def density(self, points: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError
-
-
-def run_of(renderer: Renderer, folder: Path) -> Run:
-    camera, views = Camera.pinhole(40, 40, 60.0, 60.0, 20.0, 20.0), []
-    for k, axis in enumerate(np.concatenate([np.eye(3), -np.eye(3)])):
-        x = np.roll(axis, 1)
-        pose = np.eye(4)
-        pose[:3, :3] = np.stack([x, np.cross(-axis, x), -axis], 1)
-        pose[:3, 3] = CENTER + 8 * axis
-        pixels = ArrayPixels(np.zeros((40, 40, 3), np.float32))
-        views.append(View(f"{k}.png", camera, pose, pixels, near=1.0, far=20.0))
-    of = FieldViews(Scene(tuple(views)), tuple(views), (), (), 1.0, 20.0, False)
-    return Run(folder, RadianceOptions(), of, renderer, 1, "")
+from anyview.radiance.renderer import Seen
+from ball_field import CENTER, RADIUS, Ball, run_of
 
 
 def test_points_lie_on_the_ball(tmp_path: Path) -> None:
@@ -74,3 +38,14 @@ def test_nothing_opaque(tmp_path: Path) -> None:
     with pytest.raises(SceneError, match="the field is nowhere opaque"):
         export_points(run_of(Fog(), tmp_path), tmp_path / "points.ply")
     assert not (tmp_path / "points.ply").exists()
+
+
+def test_few_views_and_another_ending(tmp_path: Path) -> None:
+    run = run_of(Ball(), tmp_path)
+    export_points(run, tmp_path / "points.ply", 0.2, views=1)
+    cloud = read_ply(tmp_path / "points.ply")
+    assert ((cloud.xyz - CENTER)[:, 0] > 0).all()  # the first camera's half
+    with pytest.raises(OptionError, match=r"no view would be rendered in --views: expected 1 or more, found 0"):
+        export_points(run, tmp_path / "points.ply", views=0)
+    with pytest.raises(OptionError, match=r"points are written as PLY in --out: expected a name that ends in .ply"):
+        export_points(run, tmp_path / "points.obj")

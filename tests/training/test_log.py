@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from pathlib import Path
+from time import sleep, time
 
 import numpy as np
 import pytest
@@ -117,6 +118,9 @@ def test_tensorboard_has_the_same_figures(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     write(tmp_path, range(1, 8))
+    begun = int(time())
+    while int(time()) == begun:  # names of its files tell seconds, and then a process's count of them, as words
+        sleep(0.05)
     write(tmp_path, range(5, 10), step=4)
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()

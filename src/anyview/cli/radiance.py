@@ -131,21 +131,27 @@ class Render(Command):
 
 @dataclass
 class Export(Command):
-    """The field's surface as a cloud, in the scene's own coordinates."""
+    """The field's surface as a cloud or a mesh, in the scene's own coordinates and scale."""
 
     folder: _Run
     """Folder that `anyview radiance train` has made."""
-    to: Literal["points"] = "points"
-    """`points`: PLY with colours and normals, which `anyview` and most programs read."""
+    to: Literal["points", "mesh"] = "points"
+    """`points`: a PLY cloud with colours and normals. `mesh`: triangles with colours and normals, PLY or GLB."""
     spacing: float | None = None
     """Distance between points, scene units; by default what a pixel covers."""
+    faces: int | None = None
+    """Faces of the mesh at most: it is simplified. By default all are kept."""
+    views: int = 50
+    """Most training views that the surface is rendered from; more find more of it, and take longer."""
     out: Path | None = None
-    """The file; by default points.ply in the run's folder."""
+    """The file; by default points.ply or mesh.ply in the run's folder. A mesh whose name ends in .glb becomes glTF (y
+    up)."""
     weights: Literal["best", "latest"] = "best"
     """Those of the best validation, or the last ones."""
 
     def run(self) -> int:
-        """See `anyview.radiance.export.export_points`."""
+        """See `anyview.radiance.export.export_points` and `anyview.pipelines.radiance_mesh.export_mesh`."""
+        self._check()
         from anyview.training.extra import require_learn
 
         require_learn()
@@ -154,11 +160,28 @@ class Export(Command):
         from anyview.radiance.export import export_points
         from anyview.radiance.run import open_run
 
-        out = self.out or self.folder / "points.ply"
+        out = self.out or self.folder / f"{self.to}.ply"
         with TerminalProgress() as progress:
-            count = export_points(open_run(self.folder, self.weights, progress=progress), out, self.spacing, progress)
-        console().print(f"{count:,} points {out}", markup=False)
+            run = open_run(self.folder, self.weights, progress=progress)
+            if self.to == "points":
+                made = f"{export_points(run, out, self.spacing, progress, self.views):,} points"
+            else:
+                from anyview.pipelines.radiance_mesh import export_mesh
+
+                mesh = export_mesh(run, out, self.faces, progress, self.views)
+                made = f"{mesh.vertices:,} vertices, {mesh.faces:,} faces"
+        console().print(f"{made} {out}", markup=False)
         return 0
+
+    def _check(self) -> None:
+        """Refuse an option of the other kind."""
+        from anyview.errors import OptionError
+
+        for name, value, kind in (("--spacing", self.spacing, "points"), ("--faces", self.faces, "mesh")):
+            if value is not None and self.to != kind:
+                raise OptionError(
+                    f"an option of --to {kind}", where=name, actual=f"--to {self.to}", hint="leave it out"
+                )
 
 
 @dataclass

@@ -11,22 +11,21 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from anyview.cameras.rays import pixel_centers, rays
-from anyview.errors import SceneError
+from anyview.errors import OptionError, SceneError
 from anyview.formats.files import atomic_write
 from anyview.formats.ply import write_ply
 from anyview.progress import SILENT, Progress
-from anyview.radiance.data import shots_of
-from anyview.radiance.image import RenderedView, render_view
+from anyview.radiance.image import RenderedView
 from anyview.radiance.ray_table import Shot
 from anyview.radiance.run import Run
-from anyview.training.memory import Chunk
+from anyview.radiance.surface_views import OPAQUE, VIEWS, chosen, surface_views
 
-_OPAQUE = 0.9  # opacity from which on a pixel sees a surface
 _STEEP = 0.05  # difference to a neighbour's depth, as a share of depth, at which a pixel lies on an edge
-_VIEWS = 50  # most views that are rendered
 
 
-def export_points(run: Run, out: Path, spacing: float | None = None, progress: Progress = SILENT) -> int:
+def export_points(
+    run: Run, out: Path, spacing: float | None = None, progress: Progress = SILENT, views: int = VIEWS
+) -> int:
     """Write a cloud with colours and normals as PLY; gives the number of points.
 
     Args:
@@ -34,25 +33,27 @@ def export_points(run: Run, out: Path, spacing: float | None = None, progress: P
         out: the file.
         spacing: side of the cubes of which each gives one point, scene units; by default what a pixel covers.
         progress: told of every view.
+        views: most training views that are rendered.
 
     Raises:
+        OptionError: a file that is no PLY.
         SceneError: the field is nowhere opaque.
         WorkspaceError: the file cannot be written.
     """
-    views = run.views.train[:: -(-len(run.views.train) // _VIEWS)]
-    chunk = Chunk(run.renderer.rays_at_once, note=progress.note)
-    found: list[Float64[np.ndarray, "N 10"]] = []  # cube, position, normal, colour: of one view's points
-    with progress.stage("views", len(views)) as advance:
-        for shot in shots_of(views, run.options.data.downscale):
-            seen = render_view(run.renderer, shot, chunk)
+    if out.suffix.lower() != ".ply":
+        raise OptionError("points are written as PLY", where="--out", expected="a name that ends in .ply", actual=out)
+    of = chosen(run.views.train, views)
+    found: list[Float64[np.ndarray, "N 10"]] = []  # of one view: position, normal, colour, weight
+    with progress.stage("views", len(of)) as advance:
+        for shot, seen in surface_views(run, of, progress):
             if spacing is None:
                 spacing = float(np.median(seen.depth[seen.depth > 0]) / shot.camera.fx) if seen.depth.any() else None
             if spacing is not None:
-                found.append(_thinned(_surface(shot, seen), spacing))
+                found.append(thinned(surface_points(shot, seen), spacing))
             advance()
     if spacing is None or not any(len(part) for part in found):
         raise SceneError("the field is nowhere opaque", where=run.folder, hint="train it longer")
-    cloud = _thinned(np.concatenate(found), spacing)
+    cloud = thinned(np.concatenate(found), spacing)
     normals = cloud[:, 3:6] / np.linalg.norm(cloud[:, 3:6], axis=1, keepdims=True).clip(1e-12)
     with atomic_write(out) as temporary:
         colors = np.round(255 * cloud[:, 6:9].clip(0, 1)).astype(np.uint8)
@@ -60,7 +61,7 @@ def export_points(run: Run, out: Path, spacing: float | None = None, progress: P
     return len(cloud)
 
 
-def _surface(shot: Shot, seen: RenderedView) -> Float64[np.ndarray, "N 10"]:
+def surface_points(shot: Shot, seen: RenderedView) -> Float64[np.ndarray, "N 10"]:
     """Position, normal towards the camera, colour and weight 1 of the pixels that see a surface."""
     camera = shot.camera
     origin, directions = rays(camera, shot.world_from_cam, pixel_centers(camera.width, camera.height))
@@ -71,7 +72,7 @@ def _surface(shot: Shot, seen: RenderedView) -> Float64[np.ndarray, "N 10"]:
     down[1:-1] = places[2:] - places[:-2]
     normals = np.cross(down, right)  # x right, y down, z forward: towards the camera
     length = np.linalg.norm(normals, axis=-1, keepdims=True)
-    keep = (seen.opacity >= _OPAQUE) & _smooth(depth) & (length[..., 0] > 0)
+    keep = (seen.opacity >= OPAQUE) & _smooth(depth) & (length[..., 0] > 0)
     rows = np.concatenate([places, normals / length.clip(1e-300), seen.rgb, np.ones((*depth.shape, 1))], -1)
     return rows[keep]
 
@@ -85,7 +86,7 @@ def _smooth(depth: Float64[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
     return smooth
 
 
-def _thinned(rows: Float64[np.ndarray, "N 10"], spacing: float) -> Float64[np.ndarray, "M 10"]:
+def thinned(rows: Float64[np.ndarray, "N 10"], spacing: float) -> Float64[np.ndarray, "M 10"]:
     """The weighted mean of each cube's rows; the last column, the weight, is summed."""
     if not len(rows):
         return rows

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import trimesh
 from jaxtyping import Bool, Float64, Int, Int32, UInt8
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -25,7 +24,7 @@ from anyview.reconstruction.surface.implicit import solve
 from anyview.reconstruction.surface.marching_cubes import marching_cubes
 from anyview.reconstruction.surface.thinning import thin_oriented
 from anyview.reconstruction.surface.vertex_normals import vertex_normals
-from anyview.reconstruction.texture.glb import Y_UP
+from anyview.reconstruction.texture.glb import write_colored_glb
 from anyview.workspace import Workspace, atomic_write, digest_file
 
 _VERSION = 6  # part of the key: raise it when the same cloud gives another mesh
@@ -126,11 +125,10 @@ def _write_glb(workspace: Workspace) -> None:
     task = workspace.task("glb", (_VERSION, digest_file(workspace.mesh)))
     if not task.fresh:
         ply = read_ply(workspace.mesh)
-        surface = trimesh.Trimesh(
-            ply.xyz, ply.faces, vertex_normals=ply.normals, vertex_colors=ply.rgb, process=False
-        ).apply_transform(Y_UP)
+        if ply.faces is None:
+            raise FormatError("a mesh without faces", where=workspace.mesh, hint="run `anyview mesh WORK` again")
         with atomic_write(glb) as temporary:
-            temporary.write_bytes(trimesh.exchange.gltf.export_glb(trimesh.Scene(surface)))
+            write_colored_glb(temporary, ply.xyz, np.asarray(ply.faces, np.int32), ply.normals, ply.rgb)
         task.done([glb])
 
 

@@ -1,4 +1,4 @@
-"""A textured mesh as binary glTF, through trimesh: one mesh, one material, one image."""
+"""A mesh as binary glTF, through trimesh: with a texture (one material, one image), or with colours of its vertices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import trimesh
-from jaxtyping import Float64, Int32, UInt8
+from jaxtyping import Float, Float64, Int32, UInt8
 from PIL import Image as PillowImage
 
 Y_UP = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])
@@ -52,3 +52,21 @@ def write_textured_glb(
         process=False,
     )
     path.write_bytes(trimesh.exchange.gltf.export_glb(trimesh.Scene(surface), include_normals=True))
+
+
+def write_colored_glb(
+    path: Path,
+    vertices: Float64[np.ndarray, "M 3"],
+    faces: Int32[np.ndarray, "F 3"],
+    normals: Float[np.ndarray, "M 3"] | None,
+    colors: UInt8[np.ndarray, "M 3"] | None,
+) -> None:
+    """Write positions, normals and a colour per vertex.
+
+    Args:
+        path: where to.
+        vertices, faces, normals: the mesh, world frame.
+        colors: sRGB.
+    """
+    surface = trimesh.Trimesh(vertices, faces, vertex_normals=normals, vertex_colors=colors, process=False)
+    path.write_bytes(trimesh.exchange.gltf.export_glb(trimesh.Scene(surface.apply_transform(Y_UP))))
