@@ -88,14 +88,15 @@ def kill_and_resume(scene: Path, folder: Path, field: str, a: argparse.Namespace
     if code:
         raise SystemExit(f"the undisturbed run failed: {said}")
     expected, kills = state_digest(folder / "whole", a.steps), []
-    out = folder / "killed"
+    out, ended = folder / "killed0", 0
     while len(kills) < a.kills:
         moment = rng.uniform(0, length)
         code, _, said = run(scene, out, field, a.steps, moment)
         if code != -signal.SIGKILL:
             if code or state_digest(out, a.steps) != expected:
                 return {"seconds_undisturbed": round(length, 1), "kills": kills, "same_bits": False, "said": said}
-            out = folder / f"killed{len(kills)}"
+            ended += 1
+            out = folder / f"killed{ended}"
             continue
         kills.append({"moment": round(moment, 2), "step": step_reached(out), "folder": out.name})
         print(
