@@ -53,7 +53,7 @@ def spread(
 ) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N"]]:
     """The j-th of n points of every sample, and their widths, in the unit cube; neighbours' patterns are turned."""
     ray = packed.ray
-    number = torch.arange(len(ray)) - packed.offsets[ray]
+    number = torch.arange(len(ray), device=ray.device) - packed.offsets[ray]
     half, warp = packed.spans[ray] / 2, occupancy.warp(rays)
     t0, t1 = packed.middles - half, packed.middles + half
     if warp is not None:

@@ -73,14 +73,15 @@ class Occupancy(nn.Module):
         a scene unit is there."""
         unit = (points.double() - self.low) / self.size
         if not self.contracted:
-            return unit.float(), torch.full_like(points[:, 0], 1 / float(self.size))
+            return unit.to(self.mean.dtype), torch.full_like(unit[:, 0], 1 / float(self.size), dtype=self.mean.dtype)
         bent, scale = contract(4 * unit - 2)
-        return ((bent + 2) / 4).float(), (scale / self.size).float()
+        return ((bent + 2) / 4).to(self.mean.dtype), (scale / self.size).to(self.mean.dtype)
 
     def centered(self, rays: Rays) -> tuple[Float[Tensor, "R 3"], Float[Tensor, "R 3"]]:
         """Origins and directions such that the inner cube is [-1, 1]^3."""
         half = self.inner / 2
-        return ((rays.origins.double() - self.low - self.size / 2) / half).float(), (rays.directions / half).float()
+        origins, kind = (rays.origins.double() - self.low - self.size / 2) / half, rays.origins.dtype
+        return origins.to(kind), (rays.directions / half).to(kind)
 
     def warp(self, rays: Rays) -> Warp | None:
         """Between t and s along rays; None where they are the same."""

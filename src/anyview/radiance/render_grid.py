@@ -30,7 +30,9 @@ class GridRenderer:
     @torch.no_grad()
     def render(self, rays: Rays) -> Seen:
         """See `Renderer.render`."""
-        result, _, _ = self._field(rays)
+        device = self._field.table.device
+        result, _, _ = self._field(Rays(*(values.to(device) for values in rays)))
+        result = result.float().cpu()
         rgb, opacity = result[:, :3], result[:, 3]
         depth = torch.where(opacity >= SEEN, result[:, 4] / opacity.clamp_min(SEEN), torch.zeros_like(opacity))
         return Seen(rgb + (1 - opacity)[:, None] * self._background, depth, opacity)
@@ -38,4 +40,5 @@ class GridRenderer:
     @torch.no_grad()
     def density(self, points: Float[Tensor, "N 3"]) -> Float[Tensor, "N"]:
         """See `Renderer.density`."""
-        return torch.cat([self._field.density(part) for part in points.split(_POINTS_AT_ONCE)])
+        parts = points.to(self._field.table.device).split(_POINTS_AT_ONCE)
+        return torch.cat([self._field.density(part).float().cpu() for part in parts])

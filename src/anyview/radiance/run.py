@@ -157,7 +157,7 @@ def make_renderer(
         return MipRenderer(model.to(device).eval(), _footprint(views))
     field = grid.GridField(options.grid, unknown_occupancy(options.grid.cells), torch.Generator())
     field.load_state_dict(state["field"])
-    return GridRenderer(field.eval(), BACKGROUNDS[options.data.background])
+    return GridRenderer(field.to(device).eval(), BACKGROUNDS[options.data.background])
 
 
 def shot_depths(views: FieldViews) -> tuple[float, float]:

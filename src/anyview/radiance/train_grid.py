@@ -56,21 +56,23 @@ class GridTrainee(FieldTrainee):
     _auto_is_random = True  # so that what is transparent is learnt
 
     def setup(self, fabric: Fabric) -> None:
-        """See `Trainee.setup`. The field stays on the processor."""
+        """See `Trainee.setup`. One device only."""
         o, data = self._options.grid, self._options.data
-        self._read(torch.device("cpu"), o.validation_pixels)
+        device = fabric.device
+        self._read(device, o.validation_pixels)
         geometry = None if self._options.geometry is None else Path(self._options.geometry)
         bounds = grid_bounds(self._views, data, o.cells, geometry, o.contraction)
         self._among = self._candidates(bounds)
         inner = bounds.side / 2 if bounds.contracted else bounds.side
         occupancy = Occupancy(bounds.low, bounds.side, bounds.possible, 2.3 / inner, bounds.contracted)
-        self._field = GridField(o, occupancy, self._generator)
+        begin = self._generator if device.type == "cpu" else torch.Generator().manual_seed(self._options.loop.seed)
+        self._field = GridField(o, occupancy, begin).to(device)
         network = [self._field.w1, self._field.w2, self._field.w3]
         self._field.table.grad = torch.zeros_like(self._field.table)  # gradients are added to it in place
         self._table_adam = TableAdam([self._field.table], o.rate)
         self._network_adam = torch.optim.Adam(network, o.rate, (0.9, 0.99), 1e-15)
         self._adams: list[torch.optim.Optimizer] = [self._table_adam, self._network_adam]
-        self._exposure = Exposure(len(self._views.train)) if o.exposure else None
+        self._exposure = Exposure(len(self._views.train)).to(device) if o.exposure else None
         if self._exposure is not None:
             self._adams.append(torch.optim.Adam(self._exposure.parameters(), _EXPOSURE_RATE))
         self._per_ray = RunningMean(o.first_steps / 8)
@@ -134,7 +136,7 @@ class GridTrainee(FieldTrainee):
     def _draw(self, count: int) -> Int[Tensor, "B"]:
         """Rows of pixels."""
         most = self._pixels.count if self._among is None else len(self._among)
-        drawn = torch.randint(most, (count,), generator=self._generator)
+        drawn = torch.randint(most, (count,), generator=self._generator, device=self._pixels.device)
         return drawn if self._among is None else self._among[drawn]
 
     def _set_rates(self, moment: Moment) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from anyview.radiance.fields import grid
 from anyview.radiance.fields.grid import GridField
+from anyview.radiance.grid.optimizer import TableAdam
 from anyview.radiance.occupancy import Occupancy, learn_with_torch
 from anyview.radiance.options import GridOptions
 from anyview.radiance.rays import Rays
@@ -115,6 +116,29 @@ def test_other_devices_see_the_same(contracted: bool) -> None:
     assert off.float().mean() < 0.1  # rays with a step on the other side of a cell's side
     relation = float((gradient.double() * slow).sum() / (gradient.double().norm() * slow.norm()))
     assert relation > 0.99
+
+
+@pytest.mark.parametrize(("contracted", "points"), [(False, 1), (True, 1), (True, 6)])
+def test_all_tensors_are_made_on_the_field_s_device(contracted: bool, points: int) -> None:
+    """What were made on the default device instead would be on `meta` here, and not go together with the rest."""
+    field = field_of(contracted, 0.3).double()
+    field.options = replace(OPTIONS, multisamples=points)
+    field.table.grad = torch.zeros_like(field.table)
+    rays = Rays(*(part.double() for part in make_rays(30)))
+    adam = TableAdam([field.table], 0.01)
+    adam.step()
+    generator = torch.Generator().manual_seed(5)
+    start = field.table.detach().clone()
+    with torch.device("meta"):
+        result, densities, packed = field(rays, generator)
+        result.sum().backward()
+        adam.step()
+        field.occupancy.learn(packed, densities)
+        field.occupancy.update(0.1, 0.1, generator)
+        field.ask(generator)
+        found = field.density(rays.origins)
+    assert found.device.type == "cpu"
+    assert not torch.equal(field.table, start)
 
 
 def test_cells_learn_alike() -> None:

@@ -36,8 +36,7 @@ class GridField(nn.Module):
         self.options, self.occupancy = options, occupancy
         self.steps: float = options.steps
         levels = make_levels(options.levels, options.coarsest, options.finest, options.log2_entries)
-        self.register_buffer("levels", levels, persistent=False)
-        self.levels: Tensor
+        self.levels = levels  # no buffer: it stays on the processor, which reads it
         inputs = 2 * options.levels
         outputs = -(-(1 + 3 * options.harmonics) // _LANES) * _LANES
 
@@ -139,10 +138,11 @@ class GridField(nn.Module):
         Rays find out too slowly where there is nothing: at first they have hundreds of samples each.
         """
         g = self.occupancy.cells
-        index = torch.arange(int(self.occupancy.updates) % _TURNS, g**3, _TURNS)
+        device = self.occupancy.mean.device
+        index = torch.arange(int(self.occupancy.updates) % _TURNS, g**3, _TURNS, device=device)
         corners = torch.stack([index % g, index // g % g, index // g**2], 1)
-        points = (corners + torch.rand(corners.shape, generator=generator)) / g
-        widths = torch.full((len(points),), 0.5 / g)
+        points = (corners + torch.rand(corners.shape, generator=generator, device=device)) / g
+        widths = torch.full((len(points),), 0.5 / g, device=device)
         densities = self.raw(self.features(points, widths))[:, 0].clamp_max(LARGEST).exp() * self.first_density
         self.occupancy.hear(index, densities * stretch_at(4 * points - 2))
 
@@ -154,6 +154,6 @@ class GridField(nn.Module):
         index = (inside * cells).long().clamp(0, cells - 1)
         flat = (index[:, 2] * cells + index[:, 1]) * cells + index[:, 0]
         there = ((inside >= 0) & (inside <= 1)).all(-1) & self.occupancy.open[flat].bool()
-        width = torch.full((len(points),), self.step / float(self.occupancy.size) / 12**0.5)
+        width = torch.full_like(inside[:, 0], self.step / float(self.occupancy.size) / 12**0.5)
         density = self.raw(self.features(inside.clamp(0, 1), width))[:, 0].clamp_max(LARGEST).exp() * self.first_density
         return torch.where(there, density, torch.zeros_like(density))
