@@ -28,6 +28,7 @@ from anyview.jit import source_digest
 from anyview.radiance.image import render_view
 from anyview.radiance.ray_table import Shot
 from anyview.radiance.run import open_run
+from anyview.training.log import read_log
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -80,7 +81,15 @@ def run(a: argparse.Namespace, minutes: float) -> dict[str, Any]:
         "step": result["step"],
         "command_seconds": round(seconds, 1),
         "render_seconds": round(render_seconds(folder), 2),
+        "curve": curve(folder),
     }
+
+
+def curve(folder: Path) -> list[tuple[float, float]]:
+    """Seconds of training, and PSNR on a few pixels of every validation view, dB."""
+    log = read_log(folder)
+    points = zip(log["seconds"], log["validation/psnr"], strict=True)
+    return [(round(float(seconds), 1), round(float(psnr), 2)) for seconds, psnr in points if psnr == psnr]
 
 
 def anyview_radiance(*words: str) -> None:

@@ -68,8 +68,8 @@ def sparse_runs() -> list[str]:
 def radiance_runs() -> list[str]:
     """PSNR of the grid field by minutes of training, on views that it has not seen."""
     lines = [
-        "| scene | field `grid` | minutes | PSNR | SSIM | one view |",
-        "|---|---|---|---|---|---|",
+        "| scene | field `grid` | minutes | PSNR | SSIM | one view | on the way, on a few pixels of each view |",
+        "|---|---|---|---|---|---|---|",
     ]
     for scene in ("lego_half",):
         for suffix, title in (("", "visual hull"), ("_geometry", "`--geometry`")):
@@ -77,9 +77,15 @@ def radiance_runs() -> list[str]:
             for minutes, r in (record or {"runs": {}})["runs"].items():
                 lines.append(
                     f"| `{scene}` | {title} | {minutes} | {r['psnr']:.2f} dB | {r['ssim']:.3f} | "
-                    f"{r['render_seconds']:.1f} s |"
+                    f"{r['render_seconds']:.1f} s | {on_the_way(r.get('curve', []))} |"
                 )
     return lines if len(lines) > 2 else []
+
+
+def on_the_way(curve: list[tuple[float, float]], most: int = 4) -> str:
+    """Some points of a curve of validation: dB at minutes."""
+    some = curve[:: max(1, -(-len(curve) // most))]
+    return ", ".join(f"{psnr:.1f} at {seconds / 60:.1f} min" for seconds, psnr in some)
 
 
 def table() -> str:

@@ -12,6 +12,8 @@ from anyview.radiance.renderer import Seen
 from anyview.radiance.rendering import SEEN
 
 _POINTS_AT_ONCE = 1 << 18
+_SAMPLES_AT_ONCE = 1 << 19  # a sample takes about 400 bytes on the way through the field
+_FEW_RAYS = 512  # of which no more than 1024 samples each
 
 
 class GridRenderer:
@@ -29,10 +31,16 @@ class GridRenderer:
 
     @torch.no_grad()
     def render(self, rays: Rays) -> Seen:
-        """See `Renderer.render`."""
-        device = self._field.table.device
-        result, _, _ = self._field(Rays(*(values.to(device) for values in rays)))
-        result = result.float().cpu()
+        """See `Renderer.render`. As many rays at a time as have about `_SAMPLES_AT_ONCE` samples."""
+        device, parts, done, size = self._field.table.device, [], 0, _FEW_RAYS
+        while done < len(rays.origins) or not parts:
+            some = Rays(*(values[done : done + size].to(device) for values in rays))
+            result, _, packed = self._field(some)
+            parts.append(result.float().cpu())
+            done += size
+            per_ray = max(len(packed.points), 1) / max(len(result), 1)
+            size = max(_FEW_RAYS, min(2 * size, int(_SAMPLES_AT_ONCE / per_ray)))
+        result = torch.cat(parts)
         rgb, opacity = result[:, :3], result[:, 3]
         depth = torch.where(opacity >= SEEN, result[:, 4] / opacity.clamp_min(SEEN), torch.zeros_like(opacity))
         return Seen(rgb + (1 - opacity)[:, None] * self._background, depth, opacity)
