@@ -39,6 +39,7 @@ $(VENV)/.installed: pyproject.toml requirements.lock | $(BIN)/python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install --quiet --requirement requirements.lock
+	$(BIN)/anyview doctor
 	@touch $@
 
 # Resolved for the oldest Python that we support; names and versions only.

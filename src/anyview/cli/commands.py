@@ -171,12 +171,10 @@ class Doctor(Command):
         print_checks(checks)
         if not healthy(checks):
             return 1
-        from anyview.compute.kernel_cache import is_compiled
         from anyview.pipelines.warm_up import warm_up
 
-        if not is_compiled():
-            with TerminalProgress() as progress:
-                warm_up(progress)
+        with TerminalProgress() as progress:
+            warm_up(progress)
         return 0
 
 

@@ -16,20 +16,20 @@ def _probe() -> int:
     return 0
 
 
-def is_compiled() -> bool:
-    """Whether a whole run has gone through with these sources, this numba and this processor."""
-    return _marker().exists()
+def is_compiled(engine: str = "reconstruction") -> bool:
+    """Whether a whole run of the engine has gone through with these sources, this numba and this processor."""
+    return _marker(engine).exists()
 
 
-def mark_compiled() -> None:
+def mark_compiled(engine: str = "reconstruction") -> None:
     """Remember that a whole run went through; nothing happens where the folder cannot be written to."""
     try:
-        with atomic_write(_marker()) as temporary:
+        with atomic_write(_marker(engine)) as temporary:
             temporary.write_text("")
     except (OSError, WorkspaceError):
         pass
 
 
-def _marker() -> Path:
+def _marker(engine: str) -> Path:
     place: str | None = _probe.stats.cache_path
-    return Path(place or "") / f"compiled-{source_digest()[:16]}-{machine.cpu_name().replace('/', '_')}"
+    return Path(place or "") / f"compiled-{engine}-{source_digest()[:16]}-{machine.cpu_name().replace('/', '_')}"

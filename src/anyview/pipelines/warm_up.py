@@ -7,6 +7,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from anyview.compute.kernel_cache import is_compiled, mark_compiled
 from anyview.pipelines.reconstruct import reconstruct
 from anyview.progress import SILENT, Progress
 from anyview.reconstruction.options import ReconstructionOptions
@@ -14,22 +15,40 @@ from anyview.scene.synthetic import render_scene
 
 
 def warm_up(progress: Progress = SILENT) -> None:
-    """Run all stages, texture and report included, in a temporary folder; later runs find their kernels compiled."""
+    """Run what has not run yet in this installation, in a temporary folder; later runs find their kernels compiled.
+
+    The stages of the reconstruction, texture and report included; and, where torch and lightning are installed, steps
+    of both radiance fields.
+    """
+    learned = find_spec("torch") is not None and find_spec("lightning") is not None
+    work = [_reconstruct] * (not is_compiled()) + [_radiance] * (learned and not is_compiled("radiance"))
+    if not work:
+        return
+    with tempfile.TemporaryDirectory() as folder, progress.stage("compiling kernels", len(work)) as advance:
+        render_scene(6, (96, 96)).write(Path(folder) / "scene")
+        for part in work:
+            part(Path(folder))
+            advance()
+
+
+def _reconstruct(folder: Path) -> None:
     options = ReconstructionOptions()
     options = replace(options, mesh=replace(options.mesh, texture=True, texture_faces=1000, texture_size=256))
-    with tempfile.TemporaryDirectory() as folder, progress.stage("compiling kernels", 1) as advance:
-        render_scene(6, (96, 96)).write(Path(folder) / "scene")
-        reconstruct(Path(folder) / "scene", Path(folder) / "work", options=options)
-        if find_spec("torch") and find_spec("lightning"):
-            _radiance(Path(folder) / "scene", Path(folder) / "run")
-        advance()
+    reconstruct(folder / "scene", folder / "work", options=options)
 
 
-def _radiance(scene: Path, run: Path) -> None:
-    """A step of the grid field, its validation included."""
-    from anyview.radiance.options import GridOptions, RadianceOptions
+def _radiance(folder: Path) -> None:
+    """A few steps of each field, validation included; of `grid` in a hull and in contracted space."""
+    from anyview.radiance.options import GridOptions, MipOptions, MipTraining, RadianceOptions
     from anyview.radiance.train import train_field
     from anyview.training.options import LoopOptions
 
     grid = GridOptions(log2_entries=10, cells=16, first_steps=32, steps=32, samples=512, validation_pixels=16)
-    train_field(scene, run, RadianceOptions(grid=grid, loop=LoopOptions(steps=16, device="cpu")))
+    model = MipOptions(intervals=8, width=32, depth=3, degrees=4, head_width=16)
+    for name, options in {
+        "hull": RadianceOptions(grid=grid),
+        "open": RadianceOptions(grid=replace(grid, contraction="cube")),
+        "mip": RadianceOptions(field="mip", mip=MipTraining(batch=64, validation_pixels=16, model=model)),
+    }.items():
+        train_field(folder / "scene", folder / name, replace(options, loop=LoopOptions(steps=16, device="cpu")))
+    mark_compiled("radiance")

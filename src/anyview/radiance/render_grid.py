@@ -32,7 +32,8 @@ class GridRenderer:
     @torch.no_grad()
     def render(self, rays: Rays) -> Seen:
         """See `Renderer.render`. As many rays at a time as have about `_SAMPLES_AT_ONCE` samples."""
-        device, parts, done, size = self._field.table.device, [], 0, _FEW_RAYS
+        device, done, size = self._field.table.device, 0, _FEW_RAYS
+        parts: list[Tensor] = []
         while done < len(rays.origins) or not parts:
             some = Rays(*(values[done : done + size].to(device) for values in rays))
             result, _, packed = self._field(some)
