@@ -122,6 +122,6 @@ def _machine(options: RadianceOptions) -> str:
     import torch
 
     words = f"{cpu_name()}, {cpu_count()} cores"
-    if options.field == "mip" and options.loop.device != "cpu" and torch.cuda.is_available():
+    if options.loop.device != "cpu" and torch.cuda.is_available():
         words = f"{torch.cuda.get_device_name()}, {words}"
     return words

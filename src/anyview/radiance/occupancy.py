@@ -17,6 +17,7 @@ from torch.nn.functional import max_pool3d
 
 from anyview.radiance.contraction import Warp, contract, make_warp
 from anyview.radiance.grid.compositing import Packed
+from anyview.radiance.grid.marching import cell_of
 from anyview.radiance.rays import Rays
 from anyview.radiance.walk import Walk
 
@@ -162,8 +163,7 @@ def learn_with_torch(
     As if each of a cell's samples had the density of all of them on average, for samples have no order here.
     """
     seen = densities >= 0
-    index = (points[seen] * cells).long().clamp(0, cells - 1)
-    cell = (index[:, 2] * cells + index[:, 1]) * cells + index[:, 0]
+    cell = cell_of(points[seen], cells)
     number = torch.zeros_like(mean).index_add_(0, cell, torch.ones_like(densities[seen], dtype=mean.dtype))
     average = torch.zeros_like(mean).index_add_(0, cell, densities[seen].to(mean.dtype)) / number.clamp_min(1)
     mean.copy_(average + (1 - _SHARE) ** number * (mean - average))

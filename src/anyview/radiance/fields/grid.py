@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from anyview.radiance.contraction import Warp, stretch_at
 from anyview.radiance.grid.compositing import LARGEST, Packed, blend, harmonics
 from anyview.radiance.grid.encoding import encode, make_levels, table_size
+from anyview.radiance.grid.marching import cell_of
 from anyview.radiance.grid.network import run_network
 from anyview.radiance.multisample import spread
 from anyview.radiance.occupancy import Occupancy
@@ -150,10 +151,8 @@ class GridField(nn.Module):
     def density(self, points: Float[Tensor, "N 3"]) -> Float[Tensor, "N"]:
         """Per scene unit, at points of the world; 0 outside the cube and in cells that are passed over."""
         inside, _ = self.occupancy.inside(points)
-        cells = self.occupancy.cells
-        index = (inside * cells).long().clamp(0, cells - 1)
-        flat = (index[:, 2] * cells + index[:, 1]) * cells + index[:, 0]
-        there = ((inside >= 0) & (inside <= 1)).all(-1) & self.occupancy.open[flat].bool()
+        is_open = self.occupancy.open[cell_of(inside, self.occupancy.cells)].bool()
+        there = ((inside >= 0) & (inside <= 1)).all(-1) & is_open
         width = torch.full_like(inside[:, 0], self.step / float(self.occupancy.size) / 12**0.5)
         density = self.raw(self.features(inside.clamp(0, 1), width))[:, 0].clamp_max(LARGEST).exp() * self.first_density
         return torch.where(there, density, torch.zeros_like(density))

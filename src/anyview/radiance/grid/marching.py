@@ -30,8 +30,7 @@ def march_with_torch(
         ray = part.repeat_interleave(most)
         bends = None if warp is None else warp.of(ray)
         points, _ = _unit(origins[ray], directions[ray], bends, starts.view(-1) + step / 2)
-        index = (points * side).long().clamp(0, side - 1).view(*starts.shape, 3)
-        cell = (index[..., 2] * side + index[..., 1]) * side + index[..., 0]
+        cell = cell_of(points, side).view(starts.shape)
         there = cells[cell].bool() & (starts < far[part, None])
         optical = torch.where(there, density[cell] * step, torch.zeros_like(starts))
         passed = optical.cumsum(1)
@@ -44,6 +43,12 @@ def march_with_torch(
         return torch.zeros_like(begins, dtype=torch.int64), begins, begins
     ray, middles, ends = (torch.cat(values) for values in zip(*found, strict=True))
     return ray, middles, ends
+
+
+def cell_of(points: Float[Tensor, "N 3"], side: int) -> Int64[Tensor, "N"]:
+    """Numbers of the cells, of side^3 with x fastest, that points of the unit cube lie in; of others, the nearest."""
+    x, y, z = (points * side).long().clamp(0, side - 1).unbind(-1)
+    return (z * side + y) * side + x
 
 
 def place_with_torch(
