@@ -24,7 +24,7 @@ SMALL = (
     "mip.model.width=32", "mip.model.depth=3", "mip.model.degrees=5", "mip.model.head_width=16",
     "mip.validation_pixels=64", "grid.levels=4", "grid.finest=64", "grid.log2_entries=10", "grid.width=16",
     "grid.harmonics=1", "grid.cells=16", "grid.first_steps=32", "grid.steps=32", "grid.samples=1024",
-    "grid.validation_pixels=64", "loop.steps=6", "loop.validate_every=3", "loop.device=cpu",
+    "grid.validation_pixels=64", "loop.steps=6", "loop.validate_every=3", "loop.device=cpu", "loop.precision=32-true",
 )  # fmt: skip
 
 

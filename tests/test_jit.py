@@ -9,7 +9,7 @@ from numba import njit as plain_njit
 from numba.core import config
 
 import anyview
-from anyview.jit import Locator, source_digest
+from anyview.jit import Locator, kernel_sources, source_digest
 from anyview.reconstruction.stereo import improve, window
 from anyview.reconstruction.stereo.pyramid import _halve
 
@@ -39,3 +39,10 @@ def test_numba_asks_for_our_place_first_and_for_its_own_after_it() -> None:
     twice = plain_njit(cache=True)(lambda x: 2 * x)
     assert twice(21) == 42
     assert _halve(np.full((4, 4), 8, np.float32)).tolist() == [[8, 8], [8, 8]]
+
+
+def test_what_kernels_inline_counts_without_kernels_of_its_own() -> None:
+    folder = SOURCE / "radiance" / "kernels"
+    for path in (folder / "limits.py", folder / "gather.py", folder / "bfloat16.py"):
+        assert b"anyview.jit import" not in path.read_bytes()
+        assert path in kernel_sources()

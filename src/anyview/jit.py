@@ -16,20 +16,24 @@ import numba
 from numba import njit, prange
 from numba.core import caching, config
 
-__all__ = ["njit", "prange", "source_digest"]
+__all__ = ["kernel_sources", "njit", "prange", "source_digest"]
 
 _PACKAGE = Path(__file__).parent
 _STANDARD = "UserProvidedCacheLocator,InTreeCacheLocator,UserWideCacheLocator,IPythonCacheLocator,ZipCacheLocator"
 
 
+def kernel_sources() -> list[Path]:
+    """All files that hold kernels or are parts of them: constants, instructions that are given to LLVM one by one."""
+    paths = sorted(_PACKAGE.rglob("*.py"))
+    return [p for p in paths if p.parent.name == "kernels" or b"anyview.jit import" in p.read_bytes()]
+
+
 @cache
 def source_digest() -> str:
-    """SHA-256 of all source files that hold kernels, and numba's version."""
+    """SHA-256 of the kernels' sources and numba's version."""
     digest = hashlib.sha256(numba.__version__.encode())
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        source = path.read_bytes()
-        if b"anyview.jit import" in source:
-            digest.update(source)
+    for path in kernel_sources():
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -38,17 +38,22 @@ def _reconstruct(folder: Path) -> None:
 
 
 def _radiance(folder: Path) -> None:
-    """A few steps of each field, validation included; of `grid` in a hull and in contracted space."""
+    """Steps of each field, validation included: `grid` in a hull and in all of space, `mip` in both precisions."""
     from anyview.radiance.options import GridOptions, MipOptions, MipTraining, RadianceOptions
     from anyview.radiance.train import train_field
     from anyview.training.options import LoopOptions
 
     grid = GridOptions(log2_entries=10, cells=16, first_steps=32, steps=32, samples=512, validation_pixels=16)
-    model = MipOptions(intervals=8, width=32, depth=3, degrees=4, head_width=16)
+    mip = MipTraining(
+        batch=64, validation_pixels=16, model=MipOptions(intervals=8, width=32, depth=3, degrees=8, head_width=32)
+    )
+    loop = LoopOptions(steps=16, device="cpu", precision="32-true")
+    reduced = replace(loop, precision="bf16-mixed")
     for name, options in {
-        "hull": RadianceOptions(grid=grid),
-        "open": RadianceOptions(grid=replace(grid, contraction="cube")),
-        "mip": RadianceOptions(field="mip", mip=MipTraining(batch=64, validation_pixels=16, model=model)),
+        "hull": RadianceOptions(grid=grid, loop=loop),
+        "open": RadianceOptions(grid=replace(grid, contraction="cube"), loop=loop),
+        "mip": RadianceOptions(field="mip", mip=mip, loop=loop),
+        "mip_bfloat16": RadianceOptions(field="mip", mip=mip, loop=reduced),
     }.items():
-        train_field(folder / "scene", folder / name, replace(options, loop=LoopOptions(steps=16, device="cpu")))
+        train_field(folder / "scene", folder / name, options)
     mark_compiled("radiance")

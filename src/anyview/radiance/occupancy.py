@@ -18,6 +18,7 @@ from torch.nn.functional import max_pool3d
 from anyview.radiance.contraction import Warp, contract, make_warp
 from anyview.radiance.grid.compositing import Packed
 from anyview.radiance.grid.marching import cell_of
+from anyview.radiance.kernels.limits import SHARE
 from anyview.radiance.rays import Rays
 from anyview.radiance.walk import Walk
 
@@ -152,9 +153,6 @@ class Occupancy(nn.Module):
         return torch.maximum(near, rays.near[:, 0]), torch.minimum(far, rays.far[:, 0])
 
 
-_SHARE = 0.1  # of a sample in its cell's mean density
-
-
 def learn_with_torch(
     points: Float[Tensor, "N 3"], densities: Float[Tensor, "N"], cells: int, mean: Float[Tensor, "C"]
 ) -> None:
@@ -166,4 +164,4 @@ def learn_with_torch(
     cell = cell_of(points[seen], cells)
     number = torch.zeros_like(mean).index_add_(0, cell, torch.ones_like(densities[seen], dtype=mean.dtype))
     average = torch.zeros_like(mean).index_add_(0, cell, densities[seen].to(mean.dtype)) / number.clamp_min(1)
-    mean.copy_(average + (1 - _SHARE) ** number * (mean - average))
+    mean.copy_(average + (1 - SHARE) ** number * (mean - average))

@@ -9,6 +9,7 @@ from torch.nn.functional import softplus
 
 from anyview.radiance.encoding import integrated_encoding, positional_encoding
 from anyview.radiance.fields.mip import MipNeRF
+from anyview.radiance.precision import autocast
 from anyview.radiance.rays import Rays
 from anyview.radiance.renderer import Seen
 
@@ -22,17 +23,19 @@ class MipRenderer:
         model: with its weights, on its device.
         spread: standard deviation of the Gaussian that stands for a point, scene units: what a pixel covers. The
             network has never been asked about anything smaller.
+        precision: that it was trained in, as `LoopOptions` has it.
     """
 
-    def __init__(self, model: MipNeRF, spread: float = 0.0) -> None:
-        self._model, self._spread = model, spread
+    def __init__(self, model: MipNeRF, spread: float = 0.0, precision: str = "32-true") -> None:
+        self._model, self._spread, self._precision = model, spread, precision
         o = model.options
         self.rays_at_once = max(_FEATURES_AT_ONCE // (o.intervals * (o.width + 6 * o.degrees)), 1)
 
     @torch.no_grad()
     def render(self, rays: Rays) -> Seen:
         """See `Renderer.render`: the fine level."""
-        _, fine = self._model(Rays(*(values.to(self._device) for values in rays)))
+        with autocast(self._precision, self._device):
+            _, fine = self._model(Rays(*(values.to(self._device) for values in rays)))
         return Seen(fine.rgb.float().cpu(), fine.depth.float().cpu(), fine.opacity.float().cpu())
 
     @torch.no_grad()

@@ -154,7 +154,7 @@ def make_renderer(
     if options.field == "mip":
         model = mip.MipNeRF(options.mip.model, BACKGROUNDS[options.data.background])
         model.load_state_dict(state["model"])
-        return MipRenderer(model.to(device).eval(), _footprint(views))
+        return MipRenderer(model.to(device).eval(), _footprint(views), options.loop.precision)
     field = grid.GridField(options.grid, unknown_occupancy(options.grid.cells), torch.Generator())
     field.load_state_dict(state["field"])
     return GridRenderer(field.to(device).eval(), BACKGROUNDS[options.data.background])

@@ -8,6 +8,7 @@ from pathlib import Path
 from anyview.errors import OptionError
 from anyview.progress import SILENT, Progress
 from anyview.radiance.options import USUAL_STEPS, RadianceOptions
+from anyview.radiance.precision import with_precision
 from anyview.radiance.run import write_config
 from anyview.radiance.train_grid import GridTrainee
 from anyview.radiance.train_mip import MipTrainee
@@ -34,6 +35,7 @@ def train_field(scene: Path, run: Path, options: RadianceOptions, progress: Prog
     """
     if options.geometry is not None and options.field == "mip":
         raise OptionError("the field mip takes no geometry", where="geometry", hint="choose --field grid")
+    options = with_precision(options)
     views = field_views(load_scene(scene), options.data)
     trainee = make_trainee(options, views, run, progress)
     options = write_config(run, options, scene)

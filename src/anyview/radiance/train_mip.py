@@ -74,6 +74,6 @@ class MipTrainee(FieldTrainee):
         module = self._model.module
         random, module.background = module.background, self._background
         try:
-            return self._validation.figures(MipRenderer(module))
+            return self._validation.figures(MipRenderer(module, precision=self._options.loop.precision))
         finally:
             module.background = random

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 import torch
@@ -20,13 +21,12 @@ from torch import Tensor
 from anyview.radiance.contraction import Warp
 from anyview.radiance.grid.compositing import Packed
 from anyview.radiance.grid.marching import march_with_torch, place_with_torch
+from anyview.radiance.kernels.limits import BLOCKED
 
 STRETCHES = (8.0, 24.0, float("inf"))
 """Optical depth of the cells that a stretch goes through. With these one sample in fifteen lies behind a surface."""
 MOST_SAMPLES = 1024
 """Of one ray in one stretch."""
-BLOCKED = 9.21
-"""Optical depth behind which nothing is seen: 1e-4 of a ray is left."""
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Walk:
     def meet(self, part: Packed, densities: Float[Tensor, "N"]) -> None:
         """Take in what the samples of a stretch are like, densities per s; blocked rays end."""
         self.passed.index_add_(0, part.ray, densities * self.lengths[part.ray])
-        self.begins = torch.where(self.passed > BLOCKED, self.far, self.begins)
+        self.begins = torch.where(self.passed > -log(BLOCKED), self.far, self.begins)
 
     def _compiled(
         self, cells: Tensor, density: Tensor, side: int, limit: float, most: int

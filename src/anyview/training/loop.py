@@ -157,7 +157,8 @@ def _fabric(options: LoopOptions) -> Fabric:
             hint="use the processor (device cpu), or install torch for CUDA",
         )  # fmt: skip
     device = "cuda" if options.device != "cpu" and there else "cpu"
-    fabric = Fabric(accelerator=device, devices=options.devices, precision=options.precision)
+    precision = "32-true" if options.precision == "auto" else options.precision
+    fabric = Fabric(accelerator=device, devices=options.devices, precision=precision)
     fabric.launch()
     return fabric
 

@@ -37,8 +37,9 @@ class LoopOptions:
     """Where to train: an NVIDIA GPU (`cuda`), the processor, or the GPU where there is one."""
     devices: int = 1
     """How many of them."""
-    precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = "32-true"
-    """Of the network's arithmetic, in Lightning's words."""
+    precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed", "64-true"] = "auto"
+    """Of the network's arithmetic, in Lightning's words; `auto` is what was measured to lose nothing on this machine,
+    else `32-true`. A run keeps what it began with."""
 
     def __post_init__(self) -> None:
         """Raise an OptionError where a value cannot work, before any work is done."""

@@ -11,10 +11,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from anyview.radiance.contraction import Warp, stretch_at
-from anyview.radiance.grid.compositing import LARGEST, Packed, blend, harmonics
+from anyview.radiance.grid.compositing import Packed, blend, harmonics
 from anyview.radiance.grid.encoding import encode, make_levels, table_size
 from anyview.radiance.grid.marching import cell_of
 from anyview.radiance.grid.network import run_network
+from anyview.radiance.kernels.limits import LARGEST
 from anyview.radiance.multisample import spread
 from anyview.radiance.occupancy import Occupancy
 from anyview.radiance.options import GridOptions
@@ -104,7 +105,8 @@ class GridField(nn.Module):
             if parts and not len(part.points):
                 break
             raw = self._look(rays, part, walk.warp)
-            walk.meet(part, raw[:, 0].detach().clamp_max(LARGEST).exp() * first)
+            if limit < STRETCHES[-1]:  # nobody goes on from the last
+                walk.meet(part, raw[:, 0].detach().clamp_max(LARGEST).exp() * first)
             parts.append(part)
             raws.append(raw)
         packed = line_up(parts)

@@ -13,8 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-LARGEST = 12.0
-"""Logarithm of the largest density."""
+from anyview.radiance.kernels.limits import LARGEST
 
 
 class Packed(NamedTuple):
@@ -67,7 +66,7 @@ def blend(
 def composite_with_torch(
     raw: Float[Tensor, "N C"], basis: Float[Tensor, "R K"], packed: Packed
 ) -> tuple[Float[Tensor, "R 6"], Float[Tensor, "N"]]:
-    """The definition; rays are never cut short here, which the kernels do where 1e-4 of a ray is left."""
+    """The definition; rays are never cut short here, which the kernels do where next to nothing of a ray is left."""
     count = packed.offsets.diff()
     ray = torch.repeat_interleave(torch.arange(len(count), device=raw.device), count)
     raw, middles = raw[packed.order], packed.middles[packed.order]

@@ -14,12 +14,9 @@ import math
 import numpy as np
 
 from anyview.jit import njit, prange
+from anyview.radiance.kernels.limits import BLOCKED, LARGEST
 
 f32 = np.float32
-LARGEST = 12.0
-"""Logarithm of the largest density: beyond, nothing changes."""
-BLOCKED = 1e-4
-"""A ray of which less is left sees nothing more."""
 _FAST = {"contract", "nsz", "arcp"}
 _PARTS = 64
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from anyview.jit import njit
+from anyview.radiance.kernels.limits import SHARE
 
 f32 = np.float32
-SHARE = 0.1
-"""Of a sample in its cell's mean density."""
 
 
 @njit(nogil=True, cache=True)
