@@ -23,10 +23,11 @@ def adam(value, grad, mean, square, rate, first, second, scale, eps):
     count = value.size
     a, b, r, s, e = f32(1 - first), f32(1 - second), f32(rate), f32(scale), f32(eps)
     for part in prange(_PARTS):
-        for i in range(count * part // _PARTS, count * (part + 1) // _PARTS):
-            g = grad[i]
-            if g != 0:
-                mean[i] += a * (g - mean[i])
-                square[i] += b * (g * g - square[i])
-                value[i] -= r * mean[i] / (math.sqrt(square[i] * s) + e)
-                grad[i] = f32(0)
+        start, end = count * part // _PARTS, count * (part + 1) // _PARTS
+        v, g, m, q = value[start:end], grad[start:end], mean[start:end], square[start:end]
+        for i in range(end - start):  # without branches, so that the compiler makes vectors of it
+            met, old, older = g[i] != 0, m[i], q[i]
+            one = old + (a * (g[i] - old) if met else f32(0))
+            two = older + (b * (g[i] * g[i] - older) if met else f32(0))
+            m[i], q[i], g[i] = one, two, f32(0)
+            v[i] -= r * one / (math.sqrt(two * s) + e) if met else f32(0)
