@@ -88,11 +88,49 @@ def on_the_way(curve: list[tuple[float, float]], most: int = 4) -> str:
     return ", ".join(f"{psnr:.1f} at {seconds / 60:.1f} min" for seconds, psnr in some)
 
 
+def mip_steps() -> list[str]:
+    """Rays per second of mip-NeRF's training step beside a plain port's, all in the same run."""
+    record = read("mip_step")
+    if record is None:
+        return []
+    lines = [
+        "| training step of mip-NeRF | rays per second, weights random | once it has learnt a little |",
+        "|---|---|---|",
+    ]
+    titles = {
+        "bfloat16": "**anyview**, `--field mip`", "float32": "**anyview**, float32",
+        "plain_bfloat16": "plain PyTorch, bfloat16 autocast", "plain_float32": "plain PyTorch, float32",
+    }  # fmt: skip
+    for name, title in titles.items():
+        cells = []
+        for state in ("random_weights", "taught"):
+            part = record[state]
+            times = f" ({part['ratio'][name]:.1f}x)" if name in part["ratio"] else ""
+            cells.append(f"{part['rays_per_second'][name]:.0f}{times}")
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return lines
+
+
+def measured(*names: str) -> str:
+    """Where and when these records were made."""
+    found = {}
+    for record in filter(None, map(read, names)):
+        days = [record["date"]] if "date" in record else [run["date"] for run in record["runs"].values()]
+        machine = f"{record['machine']['cores']} cores ({record['machine']['cpu']})"
+        found.setdefault(machine, set()).update(days)
+    places = [f"{machine}, no GPU, {' and '.join(sorted(days))}" for machine, days in found.items()]
+    return f"Measured on {'; '.join(places)}."
+
+
 def table() -> str:
     """All tables, and where they were measured."""
-    run = next(r for r in map(read, (f"geometry_{name}" for name in SCENES)) if r is not None)
-    where = f"Measured on {run['machine']['cores']} cores ({run['machine']['cpu']}), no GPU, {run['date']}."
-    return "\n".join([*whole_runs(), "", *sparse_runs(), "", *radiance_runs(), "", where + " " + NOTE])
+    parts = [
+        (whole_runs(), [f"geometry_{name}" for name in SCENES], " " + NOTE),
+        (sparse_runs(), [f"sparse_{name}" for name in SCENES], ""),
+        (radiance_runs(), ["radiance_lego_half", "radiance_lego_half_geometry"], ""),
+        (mip_steps(), ["mip_step"], ""),
+    ]
+    return "\n\n".join("\n".join([*lines, "", measured(*names) + note]) for lines, names, note in parts if lines)
 
 
 NOTE = "The peer's whole-run figures were handed to us with the scene and not run again (`benchmarks/peers.json`)."

@@ -1,7 +1,8 @@
-"""A field that is an opaque ball of one colour, as a run whose cameras look at it from six sides."""
+"""A field that is an opaque ball of one colour, as a run whose cameras look at it from all sides."""
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -36,11 +37,16 @@ class Ball:
         raise NotImplementedError
 
 
-def run_of(renderer: Renderer, folder: Path, size: int = 40) -> Run:
-    """Six cameras look at it along the axes, from eight units away."""
+def run_of(renderer: Renderer, folder: Path, size: int = 40, *, all_sides: bool = False) -> Run:
+    """Six cameras look at it along the axes, from eight units away; 20 more if they are to see it from all sides."""
     camera, views = Camera.pinhole(size, size, 1.5 * size, 1.5 * size, size / 2, size / 2), []
-    for k, axis in enumerate(np.concatenate([np.eye(3), -np.eye(3)])):
-        x = np.roll(axis, 1)
+    sides = np.concatenate([np.eye(3), -np.eye(3)])
+    if all_sides:
+        more = [side for side in product((-1.0, 0.0, 1.0), repeat=3) if np.abs(side).sum() > 1]
+        sides = np.concatenate([sides, more])
+    for k, axis in enumerate(sides / np.linalg.norm(sides, axis=1, keepdims=True)):
+        x = np.roll(axis, 1) if k < 6 else np.cross(axis, [0.9, 0.3, 0.1])
+        x /= np.linalg.norm(x)
         pose = np.eye(4)
         pose[:3, :3] = np.stack([x, np.cross(-axis, x), -axis], 1)
         pose[:3, 3] = CENTER + 8 * axis

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from anyview.errors import OptionError, SceneError
 from anyview.formats.ply import read_ply
@@ -16,7 +17,7 @@ from ball_field import CENTER, RADIUS, Ball, run_of
 
 
 def test_points_lie_on_the_ball(tmp_path: Path) -> None:
-    count = export_points(run_of(Ball(), tmp_path), tmp_path / "points.ply", 0.2)
+    count = export_points(run_of(Ball(), tmp_path, all_sides=True), tmp_path / "points.ply", 0.2)
     cloud = read_ply(tmp_path / "points.ply")
     assert count == len(cloud.xyz) > 300
     offsets = cloud.xyz - CENTER
@@ -36,12 +37,46 @@ def test_nothing_opaque(tmp_path: Path) -> None:
             return seen._replace(opacity=0.5 * seen.opacity)
 
     with pytest.raises(SceneError, match="the field is nowhere opaque"):
-        export_points(run_of(Fog(), tmp_path), tmp_path / "points.ply")
+        export_points(run_of(Fog(), tmp_path, all_sides=True), tmp_path / "points.ply")
+    assert not (tmp_path / "points.ply").exists()
+
+
+def test_a_floater_that_two_views_see_is_left_out(tmp_path: Path) -> None:
+    class Floater(Ball):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cameras: list[tuple[float, ...]] = []
+
+        def render(self, rays: Rays) -> Seen:
+            seen = super().render(rays)
+            camera = tuple(rays.origins[0].tolist())
+            if camera not in self.cameras:
+                self.cameras.append(camera)
+            if self.cameras.index(camera) >= 2:
+                return seen
+            depth = torch.where(seen.opacity == 0, 4.0, seen.depth)
+            return Seen(seen.rgb, depth, torch.ones_like(seen.opacity))
+
+    export_points(run_of(Floater(), tmp_path, all_sides=True), tmp_path / "points.ply", 0.2)
+    away = np.linalg.norm(read_ply(tmp_path / "points.ply").xyz - CENTER, axis=1)
+    assert np.abs(away - RADIUS).max() < 0.02
+
+
+def test_points_that_no_three_views_agree_on(tmp_path: Path) -> None:
+    class Everywhere(Ball):
+        """Every picture shows another depth."""
+
+        def render(self, rays: Rays) -> Seen:
+            seen = super().render(rays)
+            return seen._replace(depth=seen.depth + 3 * rays.origins[0].sum())
+
+    with pytest.raises(SceneError, match="no three views agree on a surface"):
+        export_points(run_of(Everywhere(), tmp_path, all_sides=True), tmp_path / "points.ply")
     assert not (tmp_path / "points.ply").exists()
 
 
 def test_few_views_and_another_ending(tmp_path: Path) -> None:
-    run = run_of(Ball(), tmp_path)
+    run = run_of(Ball(), tmp_path, all_sides=True)
     export_points(run, tmp_path / "points.ply", 0.2, views=1)
     cloud = read_ply(tmp_path / "points.ply")
     assert ((cloud.xyz - CENTER)[:, 0] > 0).all()  # the first camera's half

@@ -18,6 +18,7 @@ from anyview.pipelines.radiance_mesh import export_mesh
 from anyview.radiance.rays import Rays
 from anyview.radiance.renderer import Seen
 from ball_field import CENTER, RADIUS, Ball, run_of
+from textured_render import read_glb
 
 FOOTPRINT = 6 / 60  # of a pixel on the ball's front: 40 pixels, focal length 60, distance 8 - 2
 
@@ -64,7 +65,12 @@ def test_fewer_faces_as_gltf_with_y_up(tmp_path: Path) -> None:
     x, y, z = CENTER
     assert ball.bounds.mean(0) == pytest.approx([x, z, -y], abs=0.1)
     assert ball.volume == pytest.approx(4 / 3 * np.pi * RADIUS**3, rel=0.08)
-    assert (ball.visual.vertex_colors[:, :3] == [51, 102, 153]).all()
+    glb = read_glb(tmp_path / "ball.glb")
+    assert glb.tree["accessors"][glb.primitive["attributes"]["COLOR_0"]]["normalized"]
+    colors = glb.attribute("COLOR_0")
+    assert (colors.shape, colors.dtype) == ((len(ball.vertices), 4), np.uint16)
+    assert np.abs(colors / 0xFFFF - [0.0331, 0.1329, 0.3185, 1]).max() < 1e-4  # 51, 102 and 153 in sRGB
+    assert glb.tree["materials"][glb.primitive["material"]]["pbrMetallicRoughness"]["metallicFactor"] == 0
 
 
 def test_the_mesh_moves_and_grows_with_the_scene(tmp_path: Path) -> None:

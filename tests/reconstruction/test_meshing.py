@@ -14,6 +14,7 @@ from anyview.formats.ply import read_ply, write_ply
 from anyview.reconstruction.meshing import cell_size, mesh, point_spacing, small_gaps
 from anyview.reconstruction.options import MeshOptions
 from anyview.workspace import Workspace
+from textured_render import read_glb
 
 
 def sphere(count: int, radius: float = 1.0, seed: int = 0) -> np.ndarray:
@@ -121,7 +122,7 @@ def test_the_glb_is_y_up(tmp_path: Path) -> None:
     mesh(workspace, MeshOptions())
     loaded = trimesh.load(tmp_path / "mesh.glb", force="mesh")
     assert np.allclose(np.ptp(loaded.vertices, axis=0), [2, 4, 2], atol=0.1)
-    assert loaded.visual.kind == "vertex"
+    assert read_glb(tmp_path / "mesh.glb").attribute("COLOR_0").shape == (len(loaded.vertices), 4)
 
 
 def test_same_bytes_and_not_made_twice(tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from anyview.formats.files import atomic_write
 from anyview.progress import SILENT, Progress
 from anyview.radiance.pictures import picture_camera, read_picture
+from anyview.radiance.pixel_runs import PixelRuns, runs_of
 from anyview.radiance.ray_table import RayTable, Shot
 from anyview.radiance.rays import Rays
 from anyview.scene.scene import View
@@ -114,14 +115,16 @@ class TrainingPixels:
         """Numbers of the views that these rows of the table belong to."""
         return torch.searchsorted(self._ends, index, right=True)
 
-    def near_the_object(self, reach: int) -> Int[Tensor, "P"]:
+    def near_the_object(self, reach: int) -> PixelRuns:
         """Rows of pixels with alpha, and of those within `reach` rows and columns of one."""
-        kernel, found = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8), []
-        for end, width, count in zip(self._ends.tolist(), self._widths.tolist(), self._counts, strict=True):
-            alpha = self._pixels[end - count : end, 3].cpu().numpy().reshape(-1, width)
-            near = cv2.dilate((alpha > 0).astype(np.uint8), kernel)
-            found.append(torch.from_numpy(np.flatnonzero(near)) + (end - count))
-        return torch.cat(found).to(self.device)
+        kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+
+        def near() -> Iterator[Bool[np.ndarray, " _"]]:
+            for end, width, count in zip(self._ends.tolist(), self._widths.tolist(), self._counts, strict=True):
+                alpha = self._pixels[end - count : end, 3].cpu().numpy().reshape(-1, width)
+                yield cv2.dilate((alpha > 0).astype(np.uint8), kernel).view(bool).ravel()
+
+        return runs_of(near(), self.device)
 
     def _read(self, views: Sequence[View], downscale: int, progress: Progress) -> Iterator[UInt8[np.ndarray, "_ 4"]]:
         """Rows of the table, one view after the other; a photograph's blank edges get alpha 0 and a mark."""

@@ -1,4 +1,4 @@
-"""A field's surface as a cloud: what the training cameras see of it, one point per small cube.
+"""A field's surface as a cloud: what several training cameras see alike of it, one point per small cube.
 
 In the scene's own coordinates and units. Letters: H rows, W columns, N points.
 """
@@ -15,11 +15,14 @@ from anyview.errors import OptionError, SceneError
 from anyview.formats.files import atomic_write
 from anyview.formats.ply import write_ply
 from anyview.progress import SILENT, Progress
+from anyview.radiance.agreement import Sight, agreeing_views
 from anyview.radiance.image import RenderedView
 from anyview.radiance.ray_table import Shot
 from anyview.radiance.run import Run
 from anyview.radiance.surface_views import OPAQUE, VIEWS, chosen, surface_views
 
+_AGREE = 3  # views that must see a point, where there are so many
+_CLOSE = 1.0  # pixels' footprints: a view that sees a surface so near to a point sees the point
 _STEEP = 0.05  # difference to a neighbour's depth, as a share of depth, at which a pixel lies on an edge
 
 
@@ -27,6 +30,9 @@ def export_points(
     run: Run, out: Path, spacing: float | None = None, progress: Progress = SILENT, views: int = VIEWS
 ) -> int:
     """Write a cloud with colours and normals as PLY; gives the number of points.
+
+    A point stays if three views see a surface there (all of them where fewer are rendered): the fog and floaters of a
+    field that is not trained to the end lie elsewhere for every view.
 
     Args:
         run: the field.
@@ -37,23 +43,28 @@ def export_points(
 
     Raises:
         OptionError: a file that is no PLY.
-        SceneError: the field is nowhere opaque.
+        SceneError: the field is nowhere opaque, or views agree on nothing.
         WorkspaceError: the file cannot be written.
     """
     if out.suffix.lower() != ".ply":
         raise OptionError("points are written as PLY", where="--out", expected="a name that ends in .ply", actual=out)
     of = chosen(run.views.train, views)
     found: list[Float64[np.ndarray, "N 10"]] = []  # of one view: position, normal, colour, weight
+    sights: list[Sight] = []
     with progress.stage("views", len(of)) as advance:
         for shot, seen in surface_views(run, of, progress):
             if spacing is None:
                 spacing = float(np.median(seen.depth[seen.depth > 0]) / shot.camera.fx) if seen.depth.any() else None
             if spacing is not None:
                 found.append(thinned(surface_points(shot, seen), spacing))
+            sights.append(Sight(shot, np.where(seen.opacity >= OPAQUE, seen.depth, np.float32(0))))
             advance()
     if spacing is None or not any(len(part) for part in found):
         raise SceneError("the field is nowhere opaque", where=run.folder, hint="train it longer")
     cloud = thinned(np.concatenate(found), spacing)
+    cloud = cloud[agreeing_views(cloud[:, :3], sights, _CLOSE) >= min(_AGREE, len(sights))]
+    if not len(cloud):
+        raise SceneError("no three views agree on a surface", where=run.folder, hint="train it longer")
     normals = cloud[:, 3:6] / np.linalg.norm(cloud[:, 3:6], axis=1, keepdims=True).clip(1e-12)
     with atomic_write(out) as temporary:
         colors = np.round(255 * cloud[:, 6:9].clip(0, 1)).astype(np.uint8)

@@ -20,6 +20,7 @@ from anyview.radiance.field_trainee import FieldTrainee
 from anyview.radiance.fields.grid import VERSION, GridField
 from anyview.radiance.grid.optimizer import TableAdam
 from anyview.radiance.occupancy import Occupancy
+from anyview.radiance.pixel_runs import PixelRuns
 from anyview.radiance.render_grid import GridRenderer
 from anyview.training.trainee import GeneratorState, Moment, Stateful
 
@@ -135,9 +136,9 @@ class GridTrainee(FieldTrainee):
 
     def _draw(self, count: int) -> Int[Tensor, "B"]:
         """Rows of pixels."""
-        most = self._pixels.count if self._among is None else len(self._among)
+        most = self._pixels.count if self._among is None else self._among.count
         drawn = torch.randint(most, (count,), generator=self._generator, device=self._pixels.device)
-        return drawn if self._among is None else self._among[drawn]
+        return drawn if self._among is None else self._among.at(drawn)
 
     def _set_rates(self, moment: Moment) -> None:
         o = self._options.grid
@@ -147,7 +148,7 @@ class GridTrainee(FieldTrainee):
         if self._exposure is not None:
             self._adams[-1].param_groups[0]["lr"] = _EXPOSURE_RATE * rate / o.rate
 
-    def _candidates(self, bounds: GridBounds) -> Int[Tensor, "P"] | None:
+    def _candidates(self, bounds: GridBounds) -> PixelRuns | None:
         """Rows of pixels whose rays can meet something: with a hull, those around the object; None is all."""
         if not bounds.is_hull:
             return None

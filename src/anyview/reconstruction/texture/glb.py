@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -12,6 +13,8 @@ from PIL import Image as PillowImage
 Y_UP = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])
 """glTF's y up from a world with z up."""
 
+_SRGB = np.arange(256) / 255
+_LINEAR = np.where(_SRGB <= 0.04045, _SRGB / 12.92, ((_SRGB + 0.055) / 1.055) ** 2.4)  # IEC 61966-2-1
 _ROUGHNESS = 0.9  # photographs have the light in them already: nothing should shine on top
 
 
@@ -61,7 +64,7 @@ def write_colored_glb(
     normals: Float[np.ndarray, "M 3"] | None,
     colors: UInt8[np.ndarray, "M 3"] | None,
 ) -> None:
-    """Write positions, normals and a colour per vertex.
+    """Write positions, normals and a colour per vertex: 16 bits and linear, as glTF wants them, on a matt material.
 
     Args:
         path: where to.
@@ -69,4 +72,21 @@ def write_colored_glb(
         colors: sRGB.
     """
     surface = trimesh.Trimesh(vertices, faces, vertex_normals=normals, vertex_colors=colors, process=False)
-    path.write_bytes(trimesh.exchange.gltf.export_glb(trimesh.Scene(surface.apply_transform(Y_UP))))
+
+    def matt(tree: dict[str, Any]) -> None:
+        tree["materials"] = [{"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": _ROUGHNESS}}]
+        tree["meshes"][0]["primitives"][0]["material"] = 0
+
+    def linear(buffer_items: dict[Any, bytes], tree: dict[str, Any]) -> None:
+        if colors is None:
+            return
+        accessors = list(tree["accessors"].values())  # a list only after this
+        accessor = accessors[tree["meshes"][0]["primitives"][0]["attributes"]["COLOR_0"]]
+        opaque = np.full((len(colors), 4), 0xFFFF, "<u2")  # rows of 8 bytes, for glTF aligns them to 4
+        opaque[:, :3] = np.round(0xFFFF * _LINEAR[colors])
+        buffer_items[list(buffer_items)[accessor["bufferView"]]] = opaque.tobytes()
+        accessor["componentType"] = 5123  # unsigned short
+        accessor.pop("min", None), accessor.pop("max", None)
+
+    scene = trimesh.Scene(surface.apply_transform(Y_UP))
+    path.write_bytes(trimesh.exchange.gltf.export_glb(scene, tree_postprocessor=matt, buffer_postprocessor=linear))
