@@ -4,8 +4,9 @@ usage: python benchmarks/radiance.py SCENE OUT [--minutes 1 2 5 10] [--geometry 
 
 For each number of minutes one run of `anyview radiance train --max-minutes M` in a folder of its own (schedules end
 with the time), then `anyview radiance eval --split val`. Wall-clock times are of whole commands, imports included.
-Kernels must be compiled: run `anyview doctor` first. Writes benchmarks/results/radiance_SCENE[_geometry].json; what
-stands there of other minutes, made with the same options and source, is kept.
+Kernels must be compiled: run `anyview doctor` first. `stolen` is what a virtual machine's host gave to others in the
+meantime. Writes benchmarks/results/radiance_SCENE[_geometry].json; what stands there of other minutes, made with the
+same options and source, is kept.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import subprocess
 import sys
 import time
@@ -67,9 +69,9 @@ def run(a: argparse.Namespace, minutes: float) -> dict[str, Any]:
     command += ["--steps", "1000000"] + (["--geometry", str(a.geometry)] if a.geometry else [])
     for setting in a.set:
         command += ["--set", setting]
-    began = time.perf_counter()
+    began, stolen = time.perf_counter(), stolen_seconds()
     anyview_radiance(*command)
-    seconds = time.perf_counter() - began
+    seconds, stolen = time.perf_counter() - began, stolen_seconds() - stolen
     figures = folder / "val.json"
     anyview_radiance("eval", str(folder), "--split", "val", "--json", str(figures))
     result = json.loads(figures.read_text())
@@ -80,6 +82,7 @@ def run(a: argparse.Namespace, minutes: float) -> dict[str, Any]:
         "views": len(result["views"]),
         "step": result["step"],
         "command_seconds": round(seconds, 1),
+        "stolen": round(stolen / seconds / (os.cpu_count() or 1), 3),  # share of the processors that others had
         "render_seconds": round(render_seconds(folder), 2),
         "curve": curve(folder),
     }
@@ -90,6 +93,14 @@ def curve(folder: Path) -> list[tuple[float, float]]:
     log = read_log(folder)
     points = zip(log["seconds"], log["validation/psnr"], strict=True)
     return [(round(float(seconds), 1), round(float(psnr), 2)) for seconds, psnr in points if psnr == psnr]
+
+
+def stolen_seconds() -> float:
+    """Time of all processors, since the machine began, in which their host ran other machines; 0 where unknown."""
+    try:
+        return int(Path("/proc/stat").read_text().split()[8]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError):
+        return 0.0
 
 
 def anyview_radiance(*words: str) -> None:
