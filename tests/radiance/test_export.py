@@ -70,7 +70,7 @@ def test_points_that_no_three_views_agree_on(tmp_path: Path) -> None:
             seen = super().render(rays)
             return seen._replace(depth=seen.depth + 3 * rays.origins[0].sum())
 
-    with pytest.raises(SceneError, match="no three views agree on a surface"):
+    with pytest.raises(SceneError, match="no 3 views agree on a surface"):
         export_points(run_of(Everywhere(), tmp_path, all_sides=True), tmp_path / "points.ply")
     assert not (tmp_path / "points.ply").exists()
 
@@ -82,5 +82,8 @@ def test_few_views_and_another_ending(tmp_path: Path) -> None:
     assert ((cloud.xyz - CENTER)[:, 0] > 0).all()  # the first camera's half
     with pytest.raises(OptionError, match=r"no view would be rendered in --views: expected 1 or more, found 0"):
         export_points(run, tmp_path / "points.ply", views=0)
+    for spacing in (0.0, -1.0, np.inf, np.nan):
+        with pytest.raises(OptionError, match=r"points need a distance in --spacing: expected above 0"):
+            export_points(run, tmp_path / "points.ply", spacing)
     with pytest.raises(OptionError, match=r"points are written as PLY in --out: expected a name that ends in .ply"):
         export_points(run, tmp_path / "points.obj")

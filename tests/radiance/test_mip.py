@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -130,6 +131,29 @@ def test_a_checkpoint_of_the_port_gives_its_network(tmp_path: Path) -> None:
     density, rgb = model.mlp(places, seen)
     assert torch.allclose(density, dense("density_layer", x)[..., 0], atol=1e-4)
     assert torch.allclose(rgb, color, atol=1e-4)
+
+
+@pytest.mark.parametrize("core", [b"numpy.core.", b"numpy._core."])  # NumPy 1 and 2
+def test_what_its_schedule_leaves_in_a_checkpoint_is_read(core: bytes, tmp_path: Path) -> None:
+    state, lr = port_state(), np.float64(5e-4)
+    rest = {"optimizer_states": [{"param_groups": [{"lr": lr}]}], "lr_schedulers": [{"_last_lr": [lr]}]}
+    torch.save({"state_dict": state, **rest}, tmp_path / "new.ckpt")
+    with ZipFile(tmp_path / "new.ckpt") as new, ZipFile(tmp_path / "last.ckpt", "w") as last:
+        for entry in new.infolist():
+            content = new.read(entry)
+            if entry.filename.endswith("data.pkl"):
+                assert b"numpy._core.multiarray" in content
+                content = content.replace(b"numpy._core.", core)
+            last.writestr(entry, content)
+    model = load_lightning_port(tmp_path / "last.ckpt")
+    assert torch.equal(model.mlp.density.bias, state["mip_nerf.mlp.density_layer.bias"])
+
+
+def test_a_checkpoint_without_weights(tmp_path: Path) -> None:
+    for content in ({"state_dict": [1]}, {"state_dict": {"mip_nerf.mlp.density_layer.bias": 1}}, torch.zeros(3)):
+        torch.save(content, tmp_path / "last.ckpt")
+        with pytest.raises(FormatError, match="not a checkpoint with weights"):
+            load_lightning_port(tmp_path / "last.ckpt")
 
 
 def test_other_checkpoints_are_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from anyview.radiance.cones import Gaussians
 from anyview.radiance.encoding import integrated_encoding
 from anyview.radiance.fields import mip_bfloat16, mip_fast
 from anyview.radiance.fields.mip import MipMLP, MipOptions
+from anyview.radiance.kernels import mip_rows
 from anyview.radiance.kernels.bfloat16 import narrow, widen
 from mip_network import SMALL, far, network, some
 
@@ -108,6 +109,27 @@ def test_threads_and_gradients_do_not_change_values() -> None:
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
     with torch.no_grad():
         assert torch.equal(quick(mlp, gaussians, directions)[0], found[0][0])
+
+
+def test_memory_that_was_used_before_and_none_where_no_gradient_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    mlp, (gaussians, directions) = network(SMALL), some(40, 64)
+    first = gradients(mlp, quick(mlp, gaussians, directions), torch.ones(40, 64, 4))
+    again = gradients(mlp, quick(mlp, gaussians, directions), torch.ones(40, 64, 4))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    monkeypatch.setattr(mip_bfloat16, "taken", None)  # would be called
+    with torch.no_grad():
+        assert torch.equal(quick(mlp, gaussians, directions)[0], first[0])
+
+
+def test_threads_are_given_back_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(mip_rows, "answers", full)
+    before = torch.get_num_threads()
+    with pytest.raises(MemoryError):
+        quick(network(SMALL), *some(40, 128))
+    assert torch.get_num_threads() == before
 
 
 def test_what_is_not_a_number_stays_so() -> None:

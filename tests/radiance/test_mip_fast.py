@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from anyview.radiance.encoding import integrated_encoding
-from anyview.radiance.fields import mip_fast
+from anyview.radiance.fields import mip_fast, mip_float32
 from anyview.radiance.fields.mip import MipNeRF, MipOptions, mip_loss
 from anyview.radiance.kernels import gradients
 from anyview.radiance.kernels.encoding import PANEL, encode
@@ -39,6 +39,8 @@ def test_a_panel_is_encoded(degrees: int) -> None:
         (SMALL, 5, 3),
         (MipOptions(width=32, head_width=96, depth=6, skip=2), 2, 64),
         (MipOptions(width=96, head_width=32, depth=1, skip=9), 1, 64),
+        (MipOptions(width=32, head_width=32, degrees=4), 2, 64),
+        (MipOptions(width=32, head_width=32, degrees=12), 2, 64),
     ],
 )
 def test_values_and_gradients_are_the_twins(options: MipOptions, rays: int, intervals: int) -> None:
@@ -146,6 +148,28 @@ def test_what_is_not_a_number_stays_so() -> None:
     assert bad.sum() == 1
 
 
+def test_nothing_is_kept_where_no_gradient_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    mlp, (gaussians, directions) = network(SMALL), some(3, 64)
+    wanted = mip_fast.field(mlp, gaussians, directions)[0]
+    monkeypatch.setattr(mip_float32, "taken", None)  # would be called
+    with torch.no_grad():
+        assert torch.equal(mip_fast.field(mlp, gaussians, directions)[0], wanted)
+    assert torch.equal(mip_fast.field(mlp.requires_grad_(False), gaussians, directions)[0], wanted)
+
+
+def test_no_rays_and_gradients_without_bounds() -> None:
+    mlp = network(SMALL)
+    for bfloat16 in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            empty, _ = mip_fast.field(mlp, *some(0, 64))
+            density, _ = mip_fast.field(mlp, *some(5, 64))
+        empty.sum().backward()
+        assert all((p.grad == 0).all() for p in mlp.parameters() if p.grad is not None)
+        (density.sum() + torch.inf * density[2, 7]).backward()
+        assert not mlp.density.weight.grad.isfinite().all()  # and not zero, as if there were nothing to learn
+        mlp.zero_grad()
+
+
 def test_a_picture_has_one_backward_pass() -> None:
     density, _ = mip_fast.field(network(SMALL), *some(1, 64))
     density.sum().backward(retain_graph=True)
@@ -161,6 +185,8 @@ def test_other_networks_and_numbers_are_left_to_the_twin() -> None:
     assert not mip_fast.runs_here(network(SMALL), places.half())
     assert not mip_fast.runs_here(network(MipOptions(width=48, head_width=32)), places)
     assert not mip_fast.runs_here(network(MipOptions(width=32, head_width=32, depth=9)), places)  # joins the heads
+    for degrees in (6, 10):  # 36 and 60 rows: no whole number of the kernels' strips
+        assert not mip_fast.runs_here(network(MipOptions(width=32, head_width=32, degrees=degrees)), places)
     with torch.autocast("cpu", torch.float16):
         assert not mip_fast.runs_here(network(SMALL), places)
     with torch.autocast("cpu", torch.bfloat16):

@@ -32,7 +32,7 @@ def test_a_tiny_scene_is_learnt_to_above_40_db(tmp_path: Path) -> None:
     """45.4 dB was measured after 1000 steps."""
     write_soft_scene(tmp_path / "scene", 2, size=32)
     settings = (
-        "mip.batch=256", "mip.delay=20", "mip.lr_last=5e-5", "mip.model.width=64", "mip.model.degrees=6",
+        "mip.batch=256", "mip.delay=20", "mip.lr_last=5e-5", "mip.model.width=64", "mip.model.degrees=8",
         "mip.model.head_width=32", "data.holdout=0", "data.near=2.8", "data.far=5.2", "loop.steps=700",
     )  # fmt: skip
     train_field(tmp_path / "scene", tmp_path / "run", small_options(*settings))

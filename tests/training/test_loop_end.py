@@ -113,6 +113,13 @@ def test_minutes_count_over_all_parts(tmp_path: Path, time: Time) -> None:
     assert more.seconds == 180
 
 
+def test_a_first_validation_tells_in_time_how_long_the_last_one_takes(tmp_path: Path, time: Time) -> None:
+    trainee = Timed(time, validation=30)
+    result = run(tmp_path, trainee, replace(OPTIONS, steps=None, max_minutes=2, validate_every=10**6))
+    assert [m.step for m in trainee.validated] == [31, 60]  # 31 + 30 + 29 + 30
+    assert result.seconds == 120
+
+
 def test_a_validation_that_is_due_when_time_is_over_is_made_once(tmp_path: Path, time: Time) -> None:
     trainee = Timed(time, validation=50)
     result = run(tmp_path, trainee, replace(OPTIONS, max_minutes=2))

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anyview.radiance.fields.mip import MipNeRF
+    from anyview.radiance.lightning_port import load_lightning_port
 
-__all__ = ["MipNeRF"]
+__all__ = ["MipNeRF", "load_lightning_port"]
 
 
 def __getattr__(name: str) -> Any:
@@ -15,4 +16,8 @@ def __getattr__(name: str) -> Any:
         from anyview.radiance.fields.mip import MipNeRF
 
         return MipNeRF
+    if name == "load_lightning_port":
+        from anyview.radiance.lightning_port import load_lightning_port
+
+        return load_lightning_port
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

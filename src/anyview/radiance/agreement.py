@@ -14,6 +14,8 @@ from jaxtyping import Float32, Float64, Int64
 from anyview.cameras.poses import inverse
 from anyview.radiance.ray_table import Shot
 
+_LEAST_SLANT = 0.2  # cosine at about 78 degrees
+
 
 class Sight(NamedTuple):
     """What a view sees."""
@@ -23,18 +25,24 @@ class Sight(NamedTuple):
 
 
 def agreeing_views(
-    points: Float64[np.ndarray, "N 3"], sights: Sequence[Sight], footprints: float
+    points: Float64[np.ndarray, "N 3"],
+    normals: Float64[np.ndarray, "N 3"],
+    sights: Sequence[Sight],
+    footprints: float,
 ) -> Int64[np.ndarray, " N"]:
     """How many views see a surface where the point is: in the pixel that it falls on.
 
     Args:
         points: world.
+        normals: of the surface there, of any length.
         sights: of the views that are asked.
-        footprints: by how much the depths may differ, in multiples of what a pixel covers there.
+        footprints: how far from the surface the point may lie, in multiples of what a pixel covers there. Along an
+            oblique ray that is more.
     """
+    unit = normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-12)
     count = np.zeros(len(points), np.int64)
     for shot, depth in sights:
-        camera, pose = shot.camera, inverse(shot.world_from_cam)
+        camera, pose, center = shot.camera, inverse(shot.world_from_cam), shot.world_from_cam[:3, 3]
         x, y, z = pose[:3, :3] @ points.T + pose[:3, 3:]
         front = np.flatnonzero(z > 0)
         z = z[front]
@@ -42,7 +50,9 @@ def agreeing_views(
         row = np.floor(camera.fy * y[front] / z + camera.cy)
         inside = (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
         seen = depth[row[inside].astype(np.intp), column[inside].astype(np.intp)]
-        z = z[inside]
-        near = (seen > 0) & (np.abs(seen - z) < footprints * z / camera.fx)
-        count[front[inside][near]] += 1
+        z, which = z[inside], front[inside]
+        towards = points[which] - center
+        slant = np.abs((unit[which] * towards).sum(1)) / np.linalg.norm(towards, axis=1)
+        near = (seen > 0) & (np.abs(seen - z) < footprints * z / camera.fx / slant.clip(_LEAST_SLANT))
+        count[which[near]] += 1
     return count

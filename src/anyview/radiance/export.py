@@ -48,23 +48,27 @@ def export_points(
     """
     if out.suffix.lower() != ".ply":
         raise OptionError("points are written as PLY", where="--out", expected="a name that ends in .ply", actual=out)
+    if spacing is not None and not 0 < spacing < np.inf:
+        raise OptionError("points need a distance", where="--spacing", expected="above 0", actual=spacing)
     of = chosen(run.views.train, views)
+    fine: float | None = None
     found: list[Float64[np.ndarray, "N 10"]] = []  # of one view: position, normal, colour, weight
     sights: list[Sight] = []
     with progress.stage("views", len(of)) as advance:
         for shot, seen in surface_views(run, of, progress):
-            if spacing is None:
-                spacing = float(np.median(seen.depth[seen.depth > 0]) / shot.camera.fx) if seen.depth.any() else None
-            if spacing is not None:
-                found.append(thinned(surface_points(shot, seen), spacing))
+            if fine is None and seen.depth.any():
+                fine = float(np.median(seen.depth[seen.depth > 0]) / shot.camera.fx)
+            if fine is not None:
+                found.append(thinned(surface_points(shot, seen), fine))
             sights.append(Sight(shot, np.where(seen.opacity >= OPAQUE, seen.depth, np.float32(0))))
             advance()
-    if spacing is None or not any(len(part) for part in found):
+    if fine is None or not any(len(part) for part in found):
         raise SceneError("the field is nowhere opaque", where=run.folder, hint="train it longer")
-    cloud = thinned(np.concatenate(found), spacing)
-    cloud = cloud[agreeing_views(cloud[:, :3], sights, _CLOSE) >= min(_AGREE, len(sights))]
+    cloud, wanted = thinned(np.concatenate(found), fine), min(_AGREE, len(sights))
+    cloud = cloud[agreeing_views(cloud[:, :3], cloud[:, 3:6], sights, _CLOSE) >= wanted]
     if not len(cloud):
-        raise SceneError("no three views agree on a surface", where=run.folder, hint="train it longer")
+        raise SceneError(f"no {wanted} views agree on a surface", where=run.folder, hint="train it longer")
+    cloud = cloud if spacing is None else thinned(cloud, spacing)
     normals = cloud[:, 3:6] / np.linalg.norm(cloud[:, 3:6], axis=1, keepdims=True).clip(1e-12)
     with atomic_write(out) as temporary:
         colors = np.round(255 * cloud[:, 6:9].clip(0, 1)).astype(np.uint8)

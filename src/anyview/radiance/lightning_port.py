@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,27 +22,38 @@ _NAMES = {
     "color_layer": "mlp.color",
 }
 _PREFIX = "mip_nerf.mlp."
+_SCALAR = np.float64(0).__reduce__()[0]
+_NUMPY = [(_SCALAR, "numpy.core.multiarray.scalar"), (_SCALAR, "numpy._core.multiarray.scalar"), np.dtype,
+          np.dtypes.Float64DType]  # fmt: skip
 
 
 def load_lightning_port(path: str | Path) -> MipNeRF:
     """The paper's model with the weights of a checkpoint of `mipnerf_pl`.
 
-    Only tensors and plain values are read: nothing in the file is executed.
+    Only tensors, numbers (NumPy's too, which its schedules leave behind) and plain values are read: nothing in the
+    file is executed.
 
     Raises:
         FormatError: the file is missing or damaged, holds code, or is not such a checkpoint.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_NUMPY):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its parts raise
         raise FormatError(
             "not a checkpoint that can be read safely", where=path, expected="tensors and plain values only",
             actual=str(error).splitlines()[0] if str(error) else type(error).__name__,
         ) from error  # fmt: skip
-    state = content.get("state_dict", content) if isinstance(content, dict) else {}
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for k, v in state.items() if _is_ours(k)):
+        raise FormatError("not a checkpoint with weights", where=path, expected="a state dict of tensors")
     model = MipNeRF()
     model.load_state_dict(port_weights(state, path))
     return model
+
+
+def _is_ours(name: object) -> bool:
+    return isinstance(name, str) and name.startswith(_PREFIX)
 
 
 def port_weights(state: Mapping[str, Tensor], where: str | Path) -> dict[str, Tensor]:
@@ -53,7 +65,7 @@ def port_weights(state: Mapping[str, Tensor], where: str | Path) -> dict[str, Te
     wanted = MipNeRF().state_dict()
     out = {}
     for name, value in state.items():
-        if not name.startswith(_PREFIX):
+        if not _is_ours(name):
             continue
         layer, _, kind = name.removeprefix(_PREFIX).rpartition(".")
         if layer.startswith("layers."):

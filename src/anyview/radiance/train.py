@@ -7,6 +7,7 @@ from pathlib import Path
 
 from anyview.errors import OptionError
 from anyview.progress import SILENT, Progress
+from anyview.radiance.fields.mip_work import forget
 from anyview.radiance.options import USUAL_STEPS, RadianceOptions
 from anyview.radiance.precision import with_precision
 from anyview.radiance.run import write_config
@@ -42,7 +43,10 @@ def train_field(scene: Path, run: Path, options: RadianceOptions, progress: Prog
     loop = options.loop
     if loop.steps is None and loop.max_minutes is None:
         loop = replace(loop, steps=USUAL_STEPS[options.field])
-    return train(trainee, run, loop, _config(options, views), progress)
+    try:
+        return train(trainee, run, loop, _config(options, views), progress)
+    finally:
+        forget()
 
 
 def make_trainee(options: RadianceOptions, views: FieldViews, run: Path, progress: Progress = SILENT) -> Trainee:

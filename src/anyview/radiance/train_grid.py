@@ -92,7 +92,7 @@ class GridTrainee(FieldTrainee):
         """See `Trainee.step`: the mean squared error of as many rays as have the wanted number of samples."""
         o, field = self._options.grid, self._field
         samples = o.samples / self._parts.count  # of the parts only one: the network needs no large batches
-        count = max(64, int(samples / self._per_ray.value) // 64 * 64)
+        count = min(max(64, int(samples / self._per_ray.value) // 64 * 64), o.samples)  # also where all is empty
         index = self._draw(count)
         rays, straight, alpha = self._pixels.at(index)
         rgb, behind = self._mixed(rays, straight, alpha)

@@ -99,6 +99,9 @@ def train(
         return TrainingResult(record.step, record.seconds, record.figures, record.best, last)
 
 
+_FIRST_VALIDATION = 0.25  # share of a limited time after which there has been one
+
+
 def _loop(session: Session) -> None:
     """Steps, with validations, rows and checkpoints when they are due."""
     trainee, options, record, clock = session.trainee, session.options, session.record, session.clock
@@ -112,6 +115,8 @@ def _loop(session: Session) -> None:
         teller = Teller(session.progress, options.steps, record.step, share)
         while True:
             due = record.step > 0 and record.step % options.validate_every == 0
+            # how much time the last validation needs, only one before it tells
+            due |= options.max_minutes is not None and record.validated == 0 and share > _FIRST_VALIDATION
             if (due or share >= 1) and record.validated != record.step:
                 figures = session.validate(Moment(record.step, share))
                 if rows and figures:

@@ -9,7 +9,7 @@ Letters: B rays, S intervals, N samples, W features of the trunk, H of the head.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -26,13 +26,14 @@ _AT_ONCE = 4  # such groups whose gradients are added up before they leave their
 
 
 def field(
-    mean: Tensor, variance: Tensor, seen: Tensor, density: Tensor, color: Tensor, head: Tensor, *layers: Tensor
-) -> Tensor:
+    keep: bool, mean: Tensor, variance: Tensor, seen: Tensor, density: Tensor, color: Tensor, head: Tensor,
+    *layers: Tensor,
+) -> Tensor:  # fmt: skip
     """(B, S, 4): raw density and colour, without their biases.
 
     Arguments as `mip_float32.field` has them.
     """
-    return cast(Tensor, _Field.apply(mean, variance, seen, density, color, head, *layers))
+    return cast(Tensor, _Field.apply(keep, mean, variance, seen, density, color, head, *layers))
 
 
 class _Features:
@@ -56,8 +57,8 @@ class _Features:
 class _Field(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, mean: Tensor, variance: Tensor, seen: Tensor, density: Tensor, color: Tensor, head: Tensor,
-        *layers: Tensor,
+        ctx: Any, keep: bool, mean: Tensor, variance: Tensor, seen: Tensor, density: Tensor, color: Tensor,
+        head: Tensor, *layers: Tensor,
     ) -> Tensor:  # fmt: skip
         from anyview.radiance.kernels import mip_rows
 
@@ -68,7 +69,7 @@ class _Field(torch.autograd.Function):
         gaussians = [array(t).reshape(-1, 3) for t in (mean, variance)]
         last = [array(density)[0], array(color)]
         out = np.empty((count, 4), np.float32)
-        features = _Features(weights, count, keep=True) if any(ctx.needs_input_grad) else None
+        features = _Features(weights, count, keep=True) if keep else None
 
         def work(part: tuple[int, int]) -> None:
             a, b = part
@@ -83,8 +84,7 @@ class _Field(torch.autograd.Function):
                     y[:, len(weight) :] = here[0]
             mip_rows.answers(_halves(here[-2]), _halves(here[-1]), *last, out[a:b])
 
-        for _ in _each(work, _parts(count, _TOGETHER)):
-            pass
+        _each(work, _parts(count, _TOGETHER), lambda _: None)
         ctx.features = features
         ctx.save_for_backward(density, color, head, *layers)
         return torch.from_numpy(out).view(rays, per_ray, 4)
@@ -105,6 +105,10 @@ class _Field(torch.autograd.Function):
         chosen = telling(d_raw.abs().sum(-1).reshape(-1))
         count = len(d_out) if chosen is None else len(chosen)
 
+        def ray_of(n: int) -> int:
+            """Of the n-th sample that is worked on."""
+            return int(n if chosen is None else chosen[n]) // per_ray
+
         def some(a: int, b: int) -> tuple[slice | Tensor, np.ndarray, np.ndarray]:
             """Of the samples from `a` to `b`: where their features are, gradients, rays."""
             if chosen is None:
@@ -112,53 +116,74 @@ class _Field(torch.autograd.Function):
             mine = chosen[a:b]
             return torch.from_numpy(mine), d_out[mine], mine // per_ray
 
-        def work(part: tuple[int, int]) -> tuple[int, list[Tensor]]:
-            sums = [torch.zeros(w.shape) for w in (*weights, *layers[1::2], *last)]
-            products, others = sums[: len(weights)], [s.numpy() for s in sums[len(weights) :]]
-            first = int(some(part[0], part[0] + 1)[2][0])
-            end = int(some(part[1] - 1, part[1])[2][0]) + 1
-            seen = torch.zeros(end - first, len(head))
+        def work(part: tuple[int, int]) -> tuple[int, _Gradients]:
+            first = ray_of(part[0])
+            sums = _Gradients(weights, ray_of(part[1] - 1) + 1 - first)
             for a in range(part[0], part[1], _TOGETHER):
                 where, d_here, rays_here = some(a, min(a + _TOGETHER, part[1]))
                 x = features.layers[-1][where]
                 d = torch.empty_like(x)
-                mip_rows.back_to_head(
-                    d_here, rays_here - first, _halves(x), last[1], _halves(d), others[-1], seen.numpy()
-                )
+                given = (d_here, rays_here - first, _halves(x), last[1])
+                mip_rows.back_to_head(*given, _halves(d), sums.color, sums.seen)
                 for i in range(len(weights) - 1, -1, -1):
                     x = features.layers[i][where]
-                    products[i] += torch.mm(d.T, x)
+                    sums.weights[i] += torch.mm(d.T, x)
                     if i == 0:
                         break
                     d = torch.mm(d, weights[i][:, : len(weights[i - 1])])
                     if i == len(weights) - 1:
-                        mip_rows.add_density(d_here, _halves(x), last[0], _halves(d), others[-2])
-                    mip_rows.back_through(_halves(d), _halves(x), others[i - 1])
-            return first, [*sums, seen]
+                        mip_rows.add_density(d_here, _halves(x), last[0], _halves(d), sums.density)
+                    mip_rows.back_through(_halves(d), _halves(x), sums.biases[i - 1])
+            return first, sums
 
-        seen = torch.zeros(rays, len(head))
-        sums = [torch.zeros(w.shape) for w in (*weights, *layers[1::2], *last)]
-        for first, (*found, seen_here) in _each(work, _parts(count, _AT_ONCE * _TOGETHER)):
-            seen[first : first + len(seen_here)] += seen_here
-            for sum_, part in zip(sums, found, strict=True):
-                sum_ += part
+        total = _Gradients(weights, rays)
+        _each(work, _parts(count, _AT_ONCE * _TOGETHER), lambda result: total.add(*result))
         given_back(features.room)
-        *trunk, fused = sums[: len(weights)]
-        *biases, d_density, d_color = sums[len(weights) :]
-        pairs = [g for pair in zip(trunk, biases, strict=True) for g in pair]
-        return None, None, seen, d_density[None], d_color, fused, *pairs
+        *trunk, fused = total.weights
+        pairs = [g for w, b in zip(trunk, total.biases, strict=True) for g in (w, torch.from_numpy(b))]
+        seen, density, color = (torch.from_numpy(x) for x in (total.seen, total.density[None], total.color))
+        return None, None, None, seen, density, color, fused, *pairs
 
 
-def _each(work: Callable[[tuple[int, int]], Result], parts: list[tuple[int, int]]) -> Iterator[Result]:
-    """Results of the parts, each worked on by one thread: PyTorch's own threads would wait for each other."""
+class _Gradients:
+    """Sums in float32, zero at first; each product of some thousand samples is rounded before it is added.
+
+    Args:
+        weights: of the trunk and the head.
+        rays: whose head is given something to add.
+    """
+
+    def __init__(self, weights: Sequence[Tensor], rays: int) -> None:
+        outputs = [len(w) for w in weights]
+        self.weights = [torch.zeros(w.shape, dtype=torch.float32, device="cpu") for w in weights]
+        self.biases = [np.zeros(n, np.float32) for n in outputs[:-1]]
+        self.density = np.zeros(weights[-1].shape[1], np.float32)
+        self.color = np.zeros((3, outputs[-1]), np.float32)
+        self.seen = np.zeros((rays, outputs[-1]), np.float32)
+
+    def add(self, first: int, other: _Gradients) -> None:
+        """Another's sums, whose rays begin with `first`."""
+        for mine, more in zip([*self.weights, *self.biases], [*other.weights, *other.biases], strict=True):
+            mine += more
+        self.density += other.density
+        self.color += other.color
+        self.seen[first : first + len(other.seen)] += other.seen
+
+
+def _each(
+    work: Callable[[tuple[int, int]], Result], parts: list[tuple[int, int]], take: Callable[[Result], object]
+) -> None:
+    """`take` the parts' results in order, each part worked on by one thread: PyTorch's would wait for each other."""
     threads = torch.get_num_threads()
 
     def alone(part: tuple[int, int]) -> Result:
-        torch.set_num_threads(1)
+        if torch.get_num_threads() != 1:
+            torch.set_num_threads(1)  # of this thread; but new ones begin with it, too, until it is set back below
         return work(part)
 
     try:
-        yield from parallel_map(alone, parts, workers=threads)
+        for result in parallel_map(alone, parts, workers=threads):
+            take(result)
     finally:
         torch.set_num_threads(threads)
 

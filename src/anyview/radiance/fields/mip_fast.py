@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from anyview.radiance.fields.mip import MipMLP
 
 _EVEN = 32  # sizes that the kernels' tiles divide
+_STRIP = 8  # rows of the encoding that they take together; in bfloat16 twice as many
 
 
 def runs_here(mlp: MipMLP, places: Tensor) -> bool:
-    """Whether this network can go a compiled way: float32 weights on a processor, widths in multiples of 32."""
+    """Whether this network can go a compiled way: float32 weights on a processor, even widths and degrees."""
     tensors = (places, *mlp.parameters())
     width, encoded = next(mlp.trunk.parameters()).shape
     sizes = (width, mlp.density.in_features, mlp.head.out_features)
@@ -35,7 +36,8 @@ def runs_here(mlp: MipMLP, places: Tensor) -> bool:
         and not places.requires_grad
         and all(size % _EVEN == 0 for size in sizes)
         and mlp.density.in_features == mlp.bottleneck.out_features
-        and (not torch.is_autocast_enabled("cpu") or (_is_bfloat16() and encoded % 16 == 0))
+        and encoded % _STRIP == 0
+        and (not torch.is_autocast_enabled("cpu") or (_is_bfloat16() and encoded % (2 * _STRIP) == 0))
     )
 
 
@@ -53,10 +55,11 @@ def field(
     width = mlp.bottleneck.out_features
     places, sight = mlp.head.weight[:, :width], mlp.head.weight[:, width:]
     layers = [p for layer in mlp.trunk for p in (layer.weight, layer.bias)]
+    keep = torch.is_grad_enabled() and any(p.requires_grad for p in mlp.parameters())
     with torch.autocast("cpu", enabled=False):
         seen = directions @ sight.T + (places @ mlp.bottleneck.bias + mlp.head.bias)
         fused = places @ mlp.bottleneck.weight
-        raw = way.field(*gaussians, seen, mlp.density.weight, mlp.color.weight, fused, *layers)
+        raw = way.field(keep, *gaussians, seen, mlp.density.weight, mlp.color.weight, fused, *layers)
         return raw[..., 0] + mlp.density.bias, raw[..., 1:] + mlp.color.bias
 
 

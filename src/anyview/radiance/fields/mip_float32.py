@@ -23,17 +23,19 @@ from anyview.radiance.fields.mip_work import array, given_back, shares, taken, t
 
 
 def field(
-    mean: Tensor, variance: Tensor, seen: Tensor, density: Tensor, color: Tensor, head: Tensor, *layers: Tensor
-) -> Tensor:
+    keep: bool, mean: Tensor, variance: Tensor, seen: Tensor, density: Tensor, color: Tensor, head: Tensor,
+    *layers: Tensor,
+) -> Tensor:  # fmt: skip
     """(B, S, 4): raw density and colour, without their biases.
 
     Args:
+        keep: features for a backward pass; autograd does not tell its functions whether there will be one.
         mean, variance: (B, S, 3) of the Gaussians.
         seen: (B, H) what the head adds to its sums for each ray.
         density, color, head: (1, W), (3, H) and (H, W) weights.
         layers: weight and bias of each layer of the trunk.
     """
-    return cast(Tensor, _Field.apply(mean, variance, seen, density, color, head, *layers))
+    return cast(Tensor, _Field.apply(keep, mean, variance, seen, density, color, head, *layers))
 
 
 class _Plan:
@@ -85,8 +87,8 @@ def _joined(parts: list[Tensor]) -> np.ndarray:
 class _Field(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, mean: Tensor, variance: Tensor, seen: Tensor, density: Tensor, color: Tensor, head: Tensor,
-        *layers: Tensor,
+        ctx: Any, keep: bool, mean: Tensor, variance: Tensor, seen: Tensor, density: Tensor, color: Tensor,
+        head: Tensor, *layers: Tensor,
     ) -> Tensor:  # fmt: skip
         weights = [*layers[::2], head]
         plan = _Plan(weights)
@@ -96,7 +98,6 @@ class _Field(torch.autograd.Function):
         last = [array(density)[0], array(color)]
         out = np.empty((*mean.shape[:2], 4), np.float32)
         panels = len(mean) * -(-mean.shape[1] // k.PANEL)
-        keep = any(ctx.needs_input_grad)
         features = taken(panels * plan.features * k.PANEL) if keep else None
 
         def work(part: tuple[int, int]) -> None:
@@ -152,6 +153,7 @@ class _Field(torch.autograd.Function):
         biases = torch.from_numpy(sums[1]).split([len(b) for b in layers[1::2]])
         pairs = [g for pair in zip(trunk, biases, strict=True) for g in pair]
         return (
+            None,
             None,
             None,
             torch.from_numpy(seen),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
@@ -11,13 +13,15 @@ _FEW = 0.25  # samples that must be spared so that it pays to gather the others
 
 
 def telling(size: Float[Tensor, "N"]) -> np.ndarray | None:
-    """The samples that make up all of the gradient but a millionth, in order; None where those are most.
+    """The samples that make up all of the gradient but a millionth, in order; None where those are most, or unknown.
 
     Args:
         size: of each sample's gradient.
     """
     ordered, order = size.sort(stable=True)
     sums = ordered.double().cumsum(0)
+    if not len(sums) or not sums[-1].isfinite():  # a gradient that has lost its way must be seen as it is
+        return None
     lost = int((sums <= _LOST * sums[-1]).sum())
     return order[lost:].sort().values.numpy() if lost > _FEW * len(size) else None
 
@@ -33,19 +37,28 @@ def array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
+_lock = Lock()
 _free: list[np.ndarray] = []  # memory that the system has already given: new memory costs more than the work on it
 
 
 def taken(size: int) -> np.ndarray:
     """Room for so many float32, of any content: given back before, or new. What has other sizes is freed."""
-    while _free:
-        room = _free.pop()
-        if room.size == size:
-            return room
+    with _lock:
+        while _free:
+            room = _free.pop()
+            if room.size == size:
+                return room
     return np.empty(size, np.float32)
 
 
 def given_back(room: np.ndarray) -> None:
     """Keeps the memory for the next step: two at most, one for each level."""
-    _free.append(room)
-    del _free[:-2]
+    with _lock:
+        _free.append(room)
+        del _free[:-2]
+
+
+def forget() -> None:
+    """Frees what is kept: there is no next step."""
+    with _lock:
+        _free.clear()

@@ -50,18 +50,18 @@ def rectify(x, bias, first, per_row):
     """x = relu(x + bias), in place.
 
     Args:
-        x: (N, W).
+        x: (N, W), or more columns, which stay.
         bias: (R, W): each for `per_row` samples, counted from `first` samples before x.
         first, per_row: see `bias`.
     """
-    row = np.empty(x.shape[1], np.float32)
+    row = np.empty(bias.shape[1], np.float32)
     for i in range(len(x)):
         b = bias[(first + i) // per_row]
-        _read(x[i], row)
+        _read(x[i, : len(row)], row)
         for k in range(len(row)):
             y = row[k] + b[k]
             row[k] = np.float32(0) if y <= 0 else y  # what is not a number stays so
-        _write(row, x[i])
+        _write(row, x[i, : len(row)])
 
 
 @njit(**FAST)
