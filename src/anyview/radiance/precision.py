@@ -1,7 +1,7 @@
-"""Which arithmetic a field's network gets where nobody says: bfloat16 where that was measured to lose nothing.
+"""Which arithmetic a field's network gets where nobody says: bfloat16 where it was measured to cost next to nothing.
 
-`benchmarks/mip_step.py` measures it for mip-NeRF on a processor: both precisions learn the same scene to the same
-PSNR, and what one has learnt the other shows. Encodings, compositing and sampling are float32 in either.
+For mip-NeRF on processors `benchmarks/mip_precision.py` compares trainings in both precisions, and `mip_step.py` beside
+it pictures of the same weights. Encodings, compositing and sampling are float32 in either.
 """
 
 from __future__ import annotations

@@ -11,9 +11,19 @@ from torch import Tensor
 
 from anyview.radiance.field_trainee import FieldTrainee
 from anyview.radiance.fields.mip import VERSION, MipNeRF, learning_rate, mip_loss
+from anyview.radiance.options import MipOptions
 from anyview.radiance.rays import Rays
 from anyview.radiance.render_mip import MipRenderer
 from anyview.training.trainee import GeneratorState, Moment, Stateful
+
+
+_FEATURE_BYTES = 2 << 30  # of a step's features, both levels, until the backward pass; gradients of such parts add up
+
+
+def _rays_at_once(model: MipOptions) -> int:
+    """Rays whose features a processor's memory is asked to hold."""
+    per_sample = model.depth * model.width + model.head_width + 12 * model.degrees
+    return max(_FEATURE_BYTES // (2 * model.intervals * per_sample * 4), 1)
 
 
 class MipTrainee(FieldTrainee):
@@ -31,6 +41,7 @@ class MipTrainee(FieldTrainee):
         model = MipNeRF(mip.model, None if self._random else self._background)
         adam = torch.optim.Adam(model.parameters(), lr=mip.lr_first)
         self._fabric = fabric
+        self._most = _rays_at_once(mip.model) if fabric.device.type == "cpu" else mip.batch
         self._model, self._adam = fabric.setup(model.to(fabric.device), adam)
 
     def state(self) -> dict[str, Stateful]:
@@ -51,7 +62,7 @@ class MipTrainee(FieldTrainee):
         for group in self._adam.param_groups:
             group["lr"] = lr
         self._adam.zero_grad()
-        size = -(-len(rgb) // self._parts.count)
+        size = min(-(-len(rgb) // self._parts.count), self._most)
         parts = [slice(start, start + size) for start in range(0, len(rgb), size)]
         found = torch.stack([self._learn(rays, rgb, behind, rows) for rows in parts]).sum(0)
         self._adam.step()
