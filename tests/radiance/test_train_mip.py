@@ -10,6 +10,7 @@ import torch
 from lightning.fabric import Fabric
 
 from anyview.errors import OptionError
+from anyview.radiance import train_mip
 from anyview.radiance.evaluate import evaluate
 from anyview.radiance.fields.mip import learning_rate
 from anyview.radiance.options import RadianceOptions
@@ -102,6 +103,15 @@ def test_half_precision_only_in_the_network(monkeypatch: pytest.MonkeyPatch) -> 
     whole = float(soft_trainee("mip").step(Moment(0, 0.0))["loss"])
     assert half == pytest.approx(whole, rel=0.02)
     assert half != whole
+
+
+def test_features_of_a_batch_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three layers of 32, a head of 16, encodings of 30 and 30; 8 intervals on two levels."""
+    monkeypatch.setattr(train_mip, "_FEATURE_BYTES", 20 * 4 * 2 * 8 * (3 * 32 + 16 + 60))
+    made, asked = soft_trainee("mip"), []
+    made._model.register_forward_pre_hook(lambda _, given: asked.append(len(given[0].origins)))
+    made.step(Moment(0, 0.0))
+    assert asked == [20, 20, 20, 4]
 
 
 def test_validation_looks_at_every_view_and_always_at_the_same_pixels() -> None:

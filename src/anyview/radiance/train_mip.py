@@ -16,7 +16,6 @@ from anyview.radiance.rays import Rays
 from anyview.radiance.render_mip import MipRenderer
 from anyview.training.trainee import GeneratorState, Moment, Stateful
 
-
 _FEATURE_BYTES = 2 << 30  # of a step's features, both levels, until the backward pass; gradients of such parts add up
 
 
