@@ -53,6 +53,11 @@ def test_both_levels_come_from_one_network_and_gradients_reach_all_of_it() -> No
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
 
+def test_a_batch_of_blank_pixels_asks_for_nothing() -> None:
+    rays = some_rays(2)
+    assert mip_loss(MipNeRF(MipOptions(intervals=4))(rays), torch.rand(4, 3), torch.zeros(4, 1)) == 0
+
+
 def test_the_loss_weighs_pixels_and_levels() -> None:
     model, rays = MipNeRF(MipOptions(intervals=4)), some_rays(2)
     coarse, fine = model(rays)

@@ -41,7 +41,7 @@ def runs_of(parts: Iterable[Bool[np.ndarray, " _"]], device: torch.device | str 
     """
     starts, lengths, first = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
     for part in parts:
-        turns = np.flatnonzero(np.diff(part.view(np.int8), prepend=0, append=0)).reshape(-1, 2)
+        turns = np.flatnonzero(np.diff(part.view(np.int8), prepend=np.int8(0), append=np.int8(0))).reshape(-1, 2)
         starts.append(first + turns[:, 0])
         lengths.append(turns[:, 1] - turns[:, 0])
         first += len(part)

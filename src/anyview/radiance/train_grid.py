@@ -104,7 +104,7 @@ class GridTrainee(FieldTrainee):
         if self._exposure is not None:
             colors = colors * self._exposure(self._pixels.views_of(index))
         error = (colors + (1 - result[:, 3:4]) * behind - rgb).square()
-        loss = (rays.lossmult * error).sum() / (3 * rays.lossmult.sum())
+        loss = (rays.lossmult * error).sum() / (3 * rays.lossmult.sum().clamp_min(1e-12))
         if o.distortion > 0:
             # in all of space it has to wait: at first, all is fog, which it would gather right before the cameras
             weight = o.distortion * (moment.share**2 if field.occupancy.contracted else 1.0)

@@ -146,7 +146,7 @@ def mip_loss(
         coarse: weight of the coarse level.
         total: sum of the weights of a whole batch of which these pixels are a part; the parts' losses add up.
     """
-    total = lossmult.sum() if total is None else total
+    total = (lossmult.sum() if total is None else total).clamp_min(1e-12)  # pixels that are blank weigh nothing
     low, fine = ((lossmult * (level.rgb - rgb) ** 2).sum() / (3 * total) for level in rendered)
     return coarse * low + fine
 
