@@ -1,8 +1,8 @@
 """Where a scene can be opaque: a coarse grid over its box that rays are marched through.
 
 What the samples of training say about their cells is remembered; cells that turn out empty are passed over, and a share
-of them may be looked at again from time to time (`grid.reopened`). Source: Müller et al. 2022 (arXiv 2201.05989), appendix C; here the field is
-never asked for this alone.
+of them may be looked at again from time to time (`grid.reopened`). Source: Müller et al. 2022 (arXiv 2201.05989),
+appendix C; here the field is never asked for this alone.
 
 Letters: G cells per side, R rays, N samples.
 """

@@ -20,7 +20,8 @@ from anyview.cameras.rays import pixel_centers, unproject
 from anyview.typing import Pose
 
 RADIUS_PER_PIXEL = 2 / 12**0.5
-"""Radius of a pixel's cone at t = 1, in widths of the pixel: its disc has the variance of the pixel's square."""
+"""Radius of a pixel's cone at t = 1, in widths of the pixel: its disc has the variance of the pixel's square. As in the
+authors' code the width is the distance of two rows of pixels; pixels are square but for rare cameras."""
 
 
 class Rays(NamedTuple):
