@@ -15,7 +15,7 @@ demo: $(VENV)/.installed
 	$(BIN)/anyview demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
