@@ -11,7 +11,6 @@ from hypothesis import settings
 
 from shape_checks import install
 
-
 settings.register_profile("anyview", deadline=None)  # a busy machine is no fault of ours
 settings.load_profile("anyview")
 os.environ.setdefault("MPLBACKEND", "Agg")
