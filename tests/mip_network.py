@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from anyview.radiance.cones import Gaussians
-from anyview.radiance.fields.mip import MipMLP, MipOptions
+from anyview.radiance.fields.mip_mlp import MipMLP
+from anyview.radiance.options import MipOptions
 
 SMALL = MipOptions(width=64, head_width=32)
 

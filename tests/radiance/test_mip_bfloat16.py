@@ -11,9 +11,10 @@ from anyview.jit import njit
 from anyview.radiance.cones import Gaussians
 from anyview.radiance.encoding import integrated_encoding
 from anyview.radiance.fields import mip_bfloat16, mip_fast
-from anyview.radiance.fields.mip import MipMLP, MipOptions
+from anyview.radiance.fields.mip_mlp import MipMLP
 from anyview.radiance.kernels import mip_rows
 from anyview.radiance.kernels.bfloat16 import narrow, widen
+from anyview.radiance.options import MipOptions
 from mip_network import SMALL, far, network, some
 
 

@@ -10,17 +10,13 @@ the head, W_h (W_b x) = (W_h W_b) x.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from anyview.radiance.cones import Gaussians
 from anyview.radiance.fields import mip_bfloat16, mip_float32
-
-if TYPE_CHECKING:
-    from anyview.radiance.fields.mip import MipMLP
+from anyview.radiance.fields.mip_mlp import MipMLP
 
 _EVEN = 32  # sizes that the kernels' tiles divide
 _STRIP = 8  # rows of the encoding that they take together; in bfloat16 twice as many
