@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,8 +24,10 @@ _NAMES = {
 }
 _PREFIX = "mip_nerf.mlp."
 _SCALAR = np.float64(0).__reduce__()[0]
-_NUMPY = [(_SCALAR, "numpy.core.multiarray.scalar"), (_SCALAR, "numpy._core.multiarray.scalar"), np.dtype,
-          np.dtypes.Float64DType]  # fmt: skip
+_NUMPY: list[Any] = [
+    (_SCALAR, "numpy.core.multiarray.scalar"), (_SCALAR, "numpy._core.multiarray.scalar"), np.dtype,
+    np.dtypes.Float64DType,
+]  # fmt: skip
 
 
 def load_lightning_port(path: str | Path) -> MipNeRF:

@@ -163,8 +163,10 @@ class _Gradients:
 
     def add(self, first: int, other: _Gradients) -> None:
         """Another's sums, whose rays begin with `first`."""
-        for mine, more in zip([*self.weights, *self.biases], [*other.weights, *other.biases], strict=True):
-            mine += more
+        for weights, more in zip(self.weights, other.weights, strict=True):
+            weights += more
+        for biases, more_of_them in zip(self.biases, other.biases, strict=True):
+            biases += more_of_them
         self.density += other.density
         self.color += other.color
         self.seen[first : first + len(other.seen)] += other.seen
