@@ -50,9 +50,10 @@ def test_a_run_keeps_its_precision_and_renders_in_it(tmp_path: Path, monkeypatch
     assert read_config(tmp_path / "run").loop.precision == "bf16-mixed"
     asked, real = [], mip_bfloat16.field
 
-    def field(*arguments: torch.Tensor) -> torch.Tensor:
+    def field(keep: bool, *arguments: torch.Tensor) -> torch.Tensor:
+        assert not keep
         asked.append(len(arguments[0]))
-        return real(*arguments)
+        return real(keep, *arguments)
 
     monkeypatch.setattr(mip_bfloat16, "field", field)
     monkeypatch.setattr(machine, "cpu_features", list)  # on another machine too

@@ -115,8 +115,9 @@ def _loop(session: Session) -> None:
         teller = Teller(session.progress, options.steps, record.step, share)
         while True:
             due = record.step > 0 and record.step % options.validate_every == 0
-            # how much time the last validation needs, only one before it tells
-            due |= options.max_minutes is not None and record.validated == 0 and share > _FIRST_VALIDATION
+            # only a first validation tells how much time the last one needs
+            if options.max_minutes is not None and record.validated == 0:
+                due |= _agreed(session.fabric, clock.seconds) > _FIRST_VALIDATION * 60 * options.max_minutes
             if (due or share >= 1) and record.validated != record.step:
                 figures = session.validate(Moment(record.step, share))
                 if rows and figures:

@@ -45,7 +45,7 @@ class _Features:
     def __init__(self, weights: Sequence[Tensor], count: int, keep: bool) -> None:
         inputs = [w.shape[1] for w in weights]
         widths = [*inputs, len(weights[-1])]
-        size = sum(widths) * count // 2  # of numbers of twice the size; widths are even
+        size = max(sum(widths) * count // 2, 1)  # of numbers of twice the size; widths are even
         self.room = taken(size) if keep else np.empty(size, np.float32)
         flat, at = torch.from_numpy(self.room).view(torch.bfloat16), 0
         self.layers: list[Tensor] = []
