@@ -39,6 +39,9 @@ def test_words() -> None:
     command = parse(["radiance", "export", "R", "--to", "mesh", "--faces", "200", "--views", "5", "--out", "m.glb"])
     assert isinstance(command, Radiance)
     assert command.verb == Export(Path("R"), "mesh", faces=200, views=5, out=Path("m.glb"))
+    command = parse(["radiance", "export", "R", "--scene", "moved"])
+    assert isinstance(command, Radiance)
+    assert command.verb == Export(Path("R"), scene=Path("moved"))
 
 
 def test_from_a_folder_to_figures_and_a_film(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,6 +81,7 @@ def test_from_a_folder_to_figures_and_a_film(tmp_path: Path, capsys: pytest.Capt
         (["train", "nowhere", "--out", "run", "--set", "mip.batch"], "a setting without a value in --set mip.batch"),
         (["train", "nowhere", "--out", "run", "--config", "x.yaml"], "no such file in x.yaml"),
         (["train", "nowhere", "--out", "run", "--max-minutes", "0"], "option out of range in max_minutes"),
+        (["train", "nowhere", "--out", "run", "--set", "loop.seed=-1"], "option out of range in "),
     ],
 )
 def test_mistakes(
@@ -171,6 +175,26 @@ def test_export_calls_what_it_says(
     assert f"{len(read_ply(tmp_path / 'points.ply').xyz):,} points" in capsys.readouterr().out
     assert main(["radiance", "export", str(tmp_path), "--to", "mesh", "--out", str(tmp_path / "m.obj")]) == 2
     assert "unknown kind of mesh in --out: expected a name that ends in .ply or .glb" in capsys.readouterr().err
+
+
+def test_a_scene_that_has_moved_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, moved = soft_run(tmp_path / "run"), ["--scene", str(soft_scene())]
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace(str(soft_scene().resolve()), str(tmp_path / "gone")))
+    film = ["--path", "interpolate", "--frames", "2", "--size", "16", "8"]
+    for verb, *words in (["eval"], ["render", *film], ["export"]):
+        assert main(["radiance", verb, str(run), *words]) == 2
+        assert f"the run's scene has gone in {tmp_path / 'gone'}; name its new place with --scene" in (
+            capsys.readouterr().err
+        )
+    assert main(["radiance", "eval", str(run), *moved]) == 0
+    assert main(["radiance", "render", str(run), *film, *moved]) == 0
+    seen = []
+    monkeypatch.setattr("anyview.radiance.export.export_points", lambda run, *_: seen.append(run.options.scene) or 0)
+    assert main(["radiance", "export", str(run), *moved]) == 0
+    assert seen == [str(soft_scene().resolve())]
 
 
 def test_a_finished_run_needs_only_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from anyview.errors import OptionError, OutOfMemoryError, SceneError, TrainingError, WorkspaceError
+from anyview.errors import OutOfMemoryError, SceneError, TrainingError, WorkspaceError
 from anyview.radiance import occupancy, train_grid
 from anyview.radiance.evaluate import evaluate
 from anyview.radiance.fields.grid import GridField
@@ -240,9 +240,7 @@ def test_a_checkpoint_of_another_version(field: str, tmp_path: Path, monkeypatch
 
 def test_a_checkpoint_of_the_other_field(field: str, tmp_path: Path) -> None:
     run, other = soft_run(tmp_path / "run", field), FIELDS[1 - FIELDS.index(field)]
-    with pytest.raises(
-        OptionError, match=f"option `field` is not what this run began with in .* {field}, found {other}"
-    ):
+    with pytest.raises(WorkspaceError, match=f"checkpoints are of another model in .* {other}, found {field}"):
         train(run, other, "loop.steps=9")
     for path in (run / "checkpoints").iterdir():  # as if the files were copied from there
         state, meta = load_checkpoint(path)

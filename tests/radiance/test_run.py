@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from anyview import __version__
-from anyview.errors import FormatError, OptionError, WorkspaceError
+from anyview.errors import FormatError, OptionError, SceneError, WorkspaceError
+from anyview.radiance.options import RadianceOptions
 from anyview.radiance.run import config_path, open_run, read_config
 from anyview.radiance.settings import settled
 from anyview.training.checkpoint import load_checkpoint, save_checkpoint
 from small_trainee import Notes
 from soft_run import soft_run, soft_scene
+from soft_scene import write_soft_scene
 
 
 @pytest.fixture
@@ -71,6 +73,34 @@ def test_all_checkpoints_damaged(run: Path) -> None:
         path.unlink()
     with pytest.raises(FormatError, match=r"checkpoint is damaged in .*best.safetensors"):
         open_run(run)
+
+
+def test_where_no_step_is_whole_the_last_weights_are_the_best(run: Path) -> None:
+    for path in (run / "checkpoints").glob("step_*.safetensors"):
+        spoil(path)
+    notes, best = Notes(), open_run(run)
+    found = open_run(run, "latest", progress=notes)
+    assert (found.step, found.digest) == (best.step, best.digest)
+    assert notes.said
+    assert all(said.endswith("; going on from best.safetensors") for said in notes.said)
+
+
+def test_a_scene_that_has_moved(run: Path, tmp_path: Path) -> None:
+    text = config_path(run).read_text()
+    config_path(run).write_text(text.replace(str(soft_scene().resolve()), str(tmp_path / "gone")))
+    with pytest.raises(SceneError) as error:
+        open_run(run)
+    assert str(error.value) == f"the run's scene has gone in {tmp_path / 'gone'}; name its new place with --scene"
+    notes = Notes()
+    found = open_run(run, scene=soft_scene(), progress=notes)
+    assert found.options.scene == str(soft_scene().resolve())
+    assert len(found.views.train) == 3
+    assert notes.said == []
+    other = write_soft_scene(tmp_path / "other", 4, 2, 2, size=16)
+    open_run(run, scene=other, progress=notes)
+    assert notes.said == [f"the views in {other} are not those that this run began with"]
+    with pytest.raises(SceneError, match="no such scene in "):
+        open_run(run, scene=tmp_path / "nowhere")
 
 
 def test_no_run_and_nothing_trained(run: Path, tmp_path: Path) -> None:
@@ -147,6 +177,9 @@ def test_the_more_particular_options_win(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(config_path(run).read_text().replace("batch: 64", "batch: 99"))
     assert settled(run, file, [], {"field": "grid"}).mip.batch == 99
+    for path in (run / "checkpoints").iterdir():  # as a kill leaves one that is half written
+        path.rename(path.with_name(f".{path.stem}.0123abcd.tmp.safetensors"))
+    assert settled(run, None, []) == RadianceOptions()  # nothing has been made with the run's own
     with pytest.raises(FormatError, match=r"no such file in .*missing.yaml"):
         settled(run, tmp_path / "missing.yaml", [])
     with pytest.raises(OptionError, match=r"no such option in --set mip.bach=7: .*did you mean `mip.batch`"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -140,8 +141,9 @@ def test_how_long_a_training_is(
 ) -> None:
     asked = []
 
-    def loop(trainee: object, run: Path, options: LoopOptions, *rest: object) -> TrainingResult:
+    def loop(trainee: object, run: Path, options: LoopOptions, *rest: Any) -> TrainingResult:
         asked.append(options)
+        rest[-1]()  # all is ready
         return TrainingResult(0, 0.0, {}, None, run)
 
     monkeypatch.setattr("anyview.radiance.train.train", loop)

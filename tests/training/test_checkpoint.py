@@ -235,6 +235,23 @@ def test_all_damaged(tmp_path: Path) -> None:
     assert not notes
 
 
+def test_where_no_step_is_whole_the_best_is_taken(tmp_path: Path) -> None:
+    checkpoints, notes = Checkpoints(tmp_path), []
+    checkpoints.save_best(state(7), {"step": 7})
+    found = checkpoints.latest(pytest.fail)
+    assert found is not None
+    assert found[1:] == ({"step": 7}, checkpoints.best)
+    for step in (10, 20):
+        damage(checkpoints.save(step, state(step), {"step": step}))
+    found = checkpoints.latest(notes.append)
+    assert found is not None
+    assert same(found.state, state(7))
+    assert [note.split("; ")[-1] for note in notes] == ["going on from best.safetensors"] * 2
+    damage(checkpoints.best)
+    with pytest.raises(FormatError, match="all checkpoints are damaged"):
+        checkpoints.latest(pytest.fail)
+
+
 def test_nothing_is_removed_when_a_write_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoints = Checkpoints(tmp_path, keep=1)
     checkpoints.save(1, state(1), {})

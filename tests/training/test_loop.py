@@ -112,9 +112,11 @@ def test_killed_and_resumed(step: int, every: float, tmp_path: Path, whole: Path
     options = LoopOptions(**{**vars(OPTIONS), "save_every_seconds": every})
     with pytest.raises(Killed):
         run(tmp_path, Small(at(step, kill)), options)
+    best = tmp_path / "checkpoints" / "best.safetensors"
+    done = load_checkpoint(best)[1]["run"]["step"] if best.exists() else 0
     rest = Small()
     run(tmp_path, rest, options)
-    assert len(rest.moments) == (24 - step + 1 if every == 0 else 24)
+    assert len(rest.moments) == (24 - step + 1 if every == 0 else 24 - done)
     if every == 0:  # else there is one checkpoint less in the folder, and the same in those that are
         check_same(tmp_path, whole)
     assert same(*(load_checkpoint(r / "checkpoints" / "step_00000024.safetensors")[0] for r in (tmp_path, whole)))
@@ -140,6 +142,22 @@ def test_a_damaged_checkpoint_costs_its_steps_and_no_more(tmp_path: Path, whole:
     assert rest.moments[0].step == 10
     assert notes.said[0].startswith("checkpoint is damaged or cut short in ")
     assert notes.said[1] == "going on from step 10"
+    check_same(tmp_path, whole)
+
+
+def test_where_all_steps_are_damaged_the_best_goes_on(tmp_path: Path, whole: Path) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, Small(at(12, kill)))
+    for path in (tmp_path / "checkpoints").glob("step_*"):
+        path.write_bytes(path.read_bytes()[:-1])
+    best = load_checkpoint(tmp_path / "checkpoints" / "best.safetensors")[1]["run"]["step"]
+    notes, rest = Notes(), Small()
+    train(rest, tmp_path, OPTIONS, CONFIG, notes)
+    assert rest.moments[0].step == best
+    assert [said.split("; ")[-1] for said in notes.said[:3]] == [
+        *["going on from best.safetensors"] * 2,
+        f"going on from step {best}",
+    ]
     check_same(tmp_path, whole)
 
 
@@ -313,6 +331,62 @@ def test_two_commands_never_train_the_same_run(tmp_path: Path) -> None:
     )
     assert trainee.setups == 0
     run(tmp_path)
+
+
+def test_what_begins_with_the_run(tmp_path: Path) -> None:
+    """Told in the locked folder once all is ready, before the first step; never where the command is refused."""
+    begun: list[tuple[int, int]] = []
+
+    def attempt(trainee: Small, options: LoopOptions = OPTIONS, config: Any = CONFIG) -> None:
+        def begin() -> None:
+            with pytest.raises(WorkspaceError, match="another run works in this folder"), hold(Workspace(tmp_path)):
+                pass
+            begun.append((trainee.setups, len(trainee.moments)))
+
+        train(trainee, tmp_path, options, config, begin=begin)
+
+    failing = Small()
+    failing.setup = lambda fabric: kill()  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        attempt(failing)
+    with hold(Workspace(tmp_path)), pytest.raises(WorkspaceError):
+        attempt(Small())
+    assert begun == []
+    attempt(Small())
+    attempt(Small())  # finished
+    assert begun == [(1, 0), (0, 0)]
+    longer = LoopOptions(**{**vars(OPTIONS), "steps": 30})
+    with pytest.raises(OptionError):
+        attempt(Small(), longer, {**CONFIG, "width": 5})
+    with pytest.raises(WorkspaceError, match="does not fit the model"):
+        attempt(Small(width=5), longer)
+    assert len(begun) == 2
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 63, 1 << 64])
+def test_a_seed_out_of_range(seed: int) -> None:
+    with pytest.raises(OptionError) as caught:
+        LoopOptions(seed=seed)
+    assert str(caught.value) == f"option out of range in seed: expected 0 to 2**63 - 1, found {seed}"
+
+
+def test_the_largest_seed(tmp_path: Path) -> None:
+    options = LoopOptions(**{**vars(OPTIONS), "seed": (1 << 63) - 1, "steps": 1})
+    assert run(tmp_path, options=options).step == 1
+
+
+def test_more_devices_than_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anyview.training.loop.cpu_count", lambda: 2)
+    with pytest.raises(OptionError) as caught:
+        run(tmp_path, options=LoopOptions(device="cpu", devices=3))
+    assert str(caught.value) == (
+        "there are not so many devices in loop.devices: expected at most 2 of the processor's cores, found 3"
+    )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(OptionError, match=r"in loop\.devices: expected at most 1 of the GPUs, found 2$"):
+        run(tmp_path, options=LoopOptions(device="cuda", devices=2))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -73,6 +73,8 @@ class Evaluate(Command):
     """Compute LPIPS too; its weights are downloaded once."""
     weights: Literal["best", "latest"] = "best"
     """Those of the best validation, or the last ones."""
+    scene: Path | None = None
+    """Where the run's scene lies now, if it has moved."""
 
     def run(self) -> int:
         """See `anyview.pipelines.radiance.evaluate_field`."""
@@ -86,7 +88,7 @@ class Evaluate(Command):
         with TerminalProgress() as progress:
             figures, page = evaluate_field(
                 self.folder, self.split, self.scale, self.json, with_lpips=self.lpips, weights=self.weights,
-                progress=progress,
+                scene=self.scene, progress=progress,
             )  # fmt: skip
         print_figures(figures, page)
         return 0
@@ -110,6 +112,8 @@ class Render(Command):
     """Folder for films and frames; by default in the run's folder."""
     weights: Literal["best", "latest"] = "best"
     """Those of the best validation, or the last ones."""
+    scene: Path | None = None
+    """Where the run's scene lies now, if it has moved."""
 
     def run(self) -> int:
         """See `anyview.pipelines.radiance.render_film`."""
@@ -123,7 +127,7 @@ class Render(Command):
         with TerminalProgress() as progress:
             film, page = render_film(
                 self.folder, self.path, self.frames, self.size, self.fps, self.out, weights=self.weights,
-                progress=progress,
+                scene=self.scene, progress=progress,
             )  # fmt: skip
         print_film(film, page)
         return 0
@@ -148,6 +152,8 @@ class Export(Command):
     up)."""
     weights: Literal["best", "latest"] = "best"
     """Those of the best validation, or the last ones."""
+    scene: Path | None = None
+    """Where the run's scene lies now, if it has moved."""
 
     def run(self) -> int:
         """See `anyview.radiance.export.export_points` and `anyview.pipelines.radiance_mesh.export_mesh`."""
@@ -162,7 +168,7 @@ class Export(Command):
 
         out = self.out or self.folder / f"{self.to}.ply"
         with TerminalProgress() as progress:
-            run = open_run(self.folder, self.weights, progress=progress)
+            run = open_run(self.folder, self.weights, self.scene, progress=progress)
             if self.to == "points":
                 made = f"{export_points(run, out, self.spacing, progress, self.views):,} points"
             else:

@@ -52,14 +52,18 @@ def evaluate_field(
     *,
     with_lpips: bool = False,
     weights: Weights = "best",
+    scene: Path | None = None,
     progress: Progress = SILENT,
 ) -> tuple[Figures, Path | None]:
     """See `anyview.radiance.evaluate.evaluate`; without a split: test where there are some, else val.
 
+    Args:
+        scene: where the run's scene lies now, if not where it was.
+
     Returns:
         the figures, and the page or None where it could not be written.
     """
-    run = open_run(folder, weights, progress=progress)
+    run = open_run(folder, weights, scene, progress=progress)
     split = split or ("test" if run.views.test else "val")
     figures = evaluate(run, split, scale, json_path, with_lpips=with_lpips, progress=progress)
     return figures, _guarded(lambda: write_page(run, figures, progress=progress), progress)
@@ -74,14 +78,18 @@ def render_film(
     out: Path | None = None,
     *,
     weights: Weights = "best",
+    scene: Path | None = None,
     progress: Progress = SILENT,
 ) -> tuple[Film, Path | None]:
     """See `anyview.radiance.render.render_path`.
 
+    Args:
+        scene: where the run's scene lies now, if not where it was.
+
     Returns:
         the film, and the page or None where it could not be written.
     """
-    run = open_run(folder, weights, progress=progress)
+    run = open_run(folder, weights, scene, progress=progress)
     film = render_path(run, path, frames, size, fps, out, progress)
     return film, _guarded(lambda: write_page(run, film=film, progress=progress), progress)
 

@@ -6,7 +6,7 @@ Nothing here loads the training loop, whose library takes seconds to load.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from anyview import __version__
-from anyview.errors import FormatError, OptionError, WorkspaceError
+from anyview.errors import FormatError, SceneError, WorkspaceError
 from anyview.formats.files import atomic_write, digest_file
 from anyview.progress import SILENT, Progress
 from anyview.radiance.fields import grid, mip
@@ -25,10 +25,11 @@ from anyview.radiance.rays import RADIUS_PER_PIXEL
 from anyview.radiance.render_grid import GridRenderer
 from anyview.radiance.render_mip import MipRenderer
 from anyview.radiance.renderer import Renderer
+from anyview.radiance.settings import has_checkpoints
 from anyview.radiance.views import FieldViews, field_views
 from anyview.scene.load import load_scene
 from anyview.scene.scene import Scene
-from anyview.training.checkpoint import Checkpoints, load_checkpoint
+from anyview.training.checkpoint import Checkpoints, Found, load_checkpoint
 from anyview.training.config import from_yaml, to_yaml
 
 _VERSIONS = {"mip": mip.VERSION, "grid": grid.VERSION}
@@ -84,32 +85,26 @@ def read_config(run: Path) -> RadianceOptions:
     return from_yaml(RadianceOptions, text, str(config_path(run)))
 
 
-def write_config(run: Path, options: RadianceOptions, scene: Path) -> RadianceOptions:
-    """Write a run's options, scene and version of anyview beside it; gives the options with these.
+def write_config(run: Path, options: RadianceOptions, scene: Path) -> None:
+    """Write a run's options, with the scene's place and the version of anyview that began the run.
+
+    Whether a run that has begun may have these options is for its checkpoints to say, and has been asked before.
 
     Raises:
-        OptionError: the run has checkpoints that were made with others.
+        FormatError, OptionError: the options that stand there are damaged.
         WorkspaceError: the folder cannot be written to.
     """
-    options = replace(options, scene=str(scene.resolve()), anyview=__version__)
-    if config_path(run).exists() and any((run / "checkpoints").glob("*.safetensors")):
-        before = read_config(run)
-        options = replace(options, anyview=before.anyview)
-        for key, then, now in _differences(asdict(before), asdict(options)):
-            if not key.startswith("loop.") and key != "data.memory_gib":  # the loop knows which of its own may change
-                raise OptionError(
-                    f"option `{key}` is not what this run began with", where=run, expected=then, actual=now,
-                    hint="leave it as it was, or choose another --out",
-                )  # fmt: skip
+    begun = has_checkpoints(run) and config_path(run).exists()
+    version = read_config(run).anyview if begun else __version__
+    options = replace(options, scene=str(scene.resolve()), anyview=version)
     with atomic_write(config_path(run)) as temporary:
         temporary.write_text(to_yaml(options), encoding="utf-8")
-    return options
 
 
 def open_run(
     run: Path,
     which: Literal["best", "latest"] = "best",
-    scene: Scene | None = None,
+    scene: Scene | Path | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     progress: Progress = SILENT,
 ) -> Run:
@@ -118,9 +113,9 @@ def open_run(
     Args:
         run: the folder.
         which: those of the best validation, or the last ones. Without whole best ones, the last are taken and said.
-        scene: the run's own by default.
+        scene: the run's own by default; or the folder where that lies now, and it is said where its views differ.
         device: of the field.
-        progress: told where other weights than the wanted are taken.
+        progress: told where other weights than the wanted are taken, or the scene is another.
 
     Raises:
         WorkspaceError: no run, nothing trained, or weights of another model or version.
@@ -129,7 +124,13 @@ def open_run(
     """
     options = read_config(run)
     state, meta, path = _load(run, which, progress)
-    views = field_views(load_scene(options.scene) if scene is None else scene, options.data)
+    if isinstance(scene, Path):
+        options = replace(options, scene=str(scene.resolve()))
+    elif scene is None and not Path(options.scene).exists():
+        raise SceneError("the run's scene has gone", where=options.scene, hint="name its new place with --scene")
+    views = field_views(scene if isinstance(scene, Scene) else load_scene(options.scene), options.data)
+    if isinstance(scene, Path) and views.fingerprint() != meta.get("config", {}).get("views"):
+        progress.note(f"the views in {scene} are not those that this run began with")
     _check_model(meta, options, run)
     there = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     try:
@@ -171,26 +172,23 @@ def _footprint(views: FieldViews) -> float:
     return float(np.median(radii)) / 2
 
 
-def _load(run: Path, which: str, progress: Progress) -> tuple[Any, dict[str, Any], Path]:
+def _load(run: Path, which: str, progress: Progress) -> Found:
     """State, facts and file of the wanted checkpoint, or of the newest whole one."""
     checkpoints = Checkpoints(run / "checkpoints")
     if which == "best":
         try:
-            return *load_checkpoint(checkpoints.best), checkpoints.best
+            return Found(*load_checkpoint(checkpoints.best), checkpoints.best)
         except FormatError as error:
             damaged = error if checkpoints.best.exists() else None
     else:
         damaged = None
     found = checkpoints.latest(progress.note)
     if found is None:
-        if damaged is not None:
-            raise damaged
         raise WorkspaceError("nothing is trained yet", where=run, hint="run `anyview radiance train` on it first")
-    path = checkpoints.path(int(found[1]["run"]["step"]))
     if which == "best":
         why = "this run has no best weights" if damaged is None else str(damaged)
-        progress.note(f"{why}; those of step {found[1]['run']['step']} are taken")
-    return *found, path
+        progress.note(f"{why}; those of step {found.meta['run']['step']} are taken")
+    return found
 
 
 def _check_model(meta: Mapping[str, Any], options: RadianceOptions, run: Path) -> None:
@@ -201,11 +199,3 @@ def _check_model(meta: Mapping[str, Any], options: RadianceOptions, run: Path) -
             "the checkpoint is of another model", where=run, expected=f"{wanted[0]}, version {wanted[1]}",
             actual=f"{actual[0]}, version {actual[1]}", hint="train it again with another --out",
         )  # fmt: skip
-
-
-def _differences(before: Any, now: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """Dotted names and both values of the options that differ."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        pairs = [_differences(before[key], now[key], f"{path}.{key}" if path else key) for key in before]
-        return [one for found in pairs for one in found]
-    return [] if before == now else [(path, before, now)]

@@ -11,13 +11,18 @@ from anyview.radiance.options import RadianceOptions
 from anyview.training.config import from_yaml, with_values
 
 
+def has_checkpoints(run: Path) -> bool:
+    """Whether a run has come as far as a checkpoint: until then, nothing binds it to its options."""
+    return any((run / "checkpoints").glob("[!.]*.safetensors"))  # those with a dot are half written
+
+
 def settled(
     run: Path, config: Path | None, settings: Sequence[str], given: Mapping[str, object] | None = None
 ) -> RadianceOptions:
     """Options of a training: the file's (else the run's own, else the defaults), then `settings`, then `given`.
 
     Args:
-        run: the run's folder, which need not be there.
+        run: the run's folder, which need not be there; its own options count once it has checkpoints.
         config: YAML, as `config.yaml` in a run's folder.
         settings: "KEY=VALUE", see `with_values`.
         given: by dotted key; None is not given.
@@ -27,7 +32,7 @@ def settled(
         OptionError: an option is unknown or cannot have this value.
     """
     own = run / "config.yaml"
-    file = config if config is not None else own if own.is_file() else None
+    file = config if config is not None else own if own.is_file() and has_checkpoints(run) else None
     options = RadianceOptions()
     if file is not None:
         try:

@@ -27,24 +27,29 @@ def train_field(scene: Path, run: Path, options: RadianceOptions, progress: Prog
     Args:
         scene: folder with posed images.
         run: the folder.
-        options: a run that has begun must have the same, but for how long it goes.
+        options: a run that has begun must have the same, but for how long it goes. They are written to `config.yaml`
+            once nothing is left to be refused.
         progress: told how it goes.
 
     Raises:
         SceneError, FormatError: the scene is not usable.
+        OptionError: the field cannot have these options.
         KeyboardInterrupt, AnyviewError: as `anyview.training.loop.train`.
     """
     if options.geometry is not None and options.field == "mip":
         raise OptionError("the field mip takes no geometry", where="geometry", hint="choose --field grid")
+    if options.loop.devices > 1 and options.field == "grid":  # gradients would not be added up over the processes
+        raise OptionError(
+            "the field grid trains on one device", where="loop.devices", expected=1, actual=options.loop.devices
+        )
     options = with_precision(options)
     views = field_views(load_scene(scene), options.data)
     trainee = make_trainee(options, views, run, progress)
-    options = write_config(run, options, scene)
     loop = options.loop
     if loop.steps is None and loop.max_minutes is None:
         loop = replace(loop, steps=USUAL_STEPS[options.field])
     try:
-        return train(trainee, run, loop, _config(options, views), progress)
+        return train(trainee, run, loop, _config(options, views), progress, lambda: write_config(run, options, scene))
     finally:
         forget()
 

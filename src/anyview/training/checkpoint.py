@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -85,6 +85,14 @@ def load_checkpoint(path: Path) -> tuple[Any, dict[str, Any]]:
         ) from error
 
 
+class Found(NamedTuple):
+    """A whole checkpoint."""
+
+    state: Any
+    meta: dict[str, Any]
+    path: Path
+
+
 class Checkpoints:
     """A run's folder of checkpoints: the newest few, and the best.
 
@@ -129,8 +137,8 @@ class Checkpoints:
         save_checkpoint(self.best, state, meta)
         return self.best
 
-    def latest(self, note: Callable[[str], None]) -> tuple[Any, dict[str, Any]] | None:
-        """The newest that is whole, or None where there is none.
+    def latest(self, note: Callable[[str], None]) -> Found | None:
+        """The newest that is whole, the best where none of a step is, or None where there is nothing.
 
         Args:
             note: told in one sentence where a damaged one had to be left aside.
@@ -139,14 +147,17 @@ class Checkpoints:
             FormatError: there are some, and all are damaged.
         """
         damaged: list[FormatError] = []
-        for step in reversed(self._steps()):
+        there = {f"step {step}": self.path(step) for step in reversed(self._steps())}
+        if self.best.exists():
+            there[self.best.name] = self.best  # it holds the full state of its step
+        for name, path in there.items():
             try:
-                found = load_checkpoint(self.path(step))
+                found = Found(*load_checkpoint(path), path)
             except FormatError as error:
                 damaged.append(error)
                 continue
             for left in damaged:
-                note(f"{left}; going on from step {step}")
+                note(f"{left}; going on from {name}")
             return found
         if not damaged:
             return None

@@ -7,7 +7,7 @@ devices and precision. With several processes the first one writes and decides; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import torch
 from lightning.fabric import Fabric
 
+from anyview.compute import cpu_count
 from anyview.errors import OptionError, OutOfMemoryError
 from anyview.progress import SILENT, Progress
 from anyview.training.checkpoint import Checkpoints
@@ -53,7 +54,12 @@ class TrainingResult:
 
 
 def train(
-    trainee: Trainee, run: Path, options: LoopOptions, config: Mapping[str, Any], progress: Progress = SILENT
+    trainee: Trainee,
+    run: Path,
+    options: LoopOptions,
+    config: Mapping[str, Any],
+    progress: Progress = SILENT,
+    begin: Callable[[], None] = lambda: None,
 ) -> TrainingResult:
     """Train until `options.steps` or `options.max_minutes` are reached; a run that is finished returns at once.
 
@@ -66,11 +72,14 @@ def train(
         config: everything else that decides the result, JSON-like: model, data. A resumed run must have the same. Its
             key "loop" is the loop's own.
         progress: told of steps, and every ten seconds of loss, speed and time left.
+        begin: called once by the first process, when the folder is ours and nothing is left to be refused: the trainee
+            is set up and has the checkpoint's state. What the folder says of the run is written here.
 
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the step was finished and a checkpoint written.
         TrainingError: the loss or the weights are not finite; the last step's batch lies in the run's folder.
-        OptionError: an option differs from those that the run began with, no end, or there is no such device.
+        OptionError: an option differs from those that the run began with, no end, or there is no such device or not so
+            many.
         WorkspaceError: disk full, folder in use, checkpoints of another model.
         FormatError: all checkpoints are damaged.
         OutOfMemoryError: a step does not fit the GPU.
@@ -84,16 +93,20 @@ def train(
         checkpoints = Checkpoints(run / "checkpoints", options.keep)
         found = checkpoints.latest(progress.note)
         if found:
-            check_same_run(found[1], trainee.name, trainee.version, config, run)
-        record = from_meta(found[1]) if found else Record()
+            check_same_run(found.meta, trainee.name, trainee.version, config, run)
+        record = from_meta(found.meta) if found else Record()
+        session = None
         if not record.is_finished(options):
             torch.manual_seed(options.seed)
             trainee.setup(fabric)
             clock = Clock(options.steps, options.max_minutes, began, record.seconds, record.reserve)
             session = Session(trainee, fabric, run, checkpoints, options, config, record, clock, progress)
             if found:
-                session.load(found[0])
+                session.load(found.state)
                 progress.note(f"going on from step {record.step}")
+        if fabric.is_global_zero:
+            begin()
+        if session is not None:
             _loop(session)
         last = checkpoints.best if record.best else checkpoints.path(record.step)
         return TrainingResult(record.step, record.seconds, record.figures, record.best, last)
@@ -163,6 +176,13 @@ def _fabric(options: LoopOptions) -> Fabric:
             hint="use the processor (device cpu), or install torch for CUDA",
         )  # fmt: skip
     device = "cuda" if options.device != "cpu" and there else "cpu"
+    most = torch.cuda.device_count() if device == "cuda" else cpu_count()
+    if options.devices > most:
+        raise OptionError(
+            "there are not so many devices", where="loop.devices",
+            expected=f"at most {most} " + ("of the GPUs" if device == "cuda" else "of the processor's cores"),
+            actual=options.devices,
+        )  # fmt: skip
     precision = "32-true" if options.precision == "auto" else options.precision
     fabric = Fabric(accelerator=device, devices=options.devices, precision=precision)
     fabric.launch()

@@ -20,7 +20,7 @@ class LoopOptions:
     max_minutes: float | None = None
     """Minutes of training in all, validation included, over all resumed runs; schedules end in this time."""
     seed: int = 0
-    """Start of every random sequence."""
+    """Start of every random sequence, 0 to 2**63 - 1."""
     log_every: int = 100
     """Steps between rows of the log."""
     validate_every: int = 1000
@@ -47,6 +47,8 @@ class LoopOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise OptionError("option out of range", where=name, expected="1 or more", actual=value)
+        if not 0 <= self.seed < 1 << 63:
+            raise OptionError("option out of range", where="seed", expected="0 to 2**63 - 1", actual=self.seed)
         if not self.save_every_seconds >= 0:
             raise OptionError(
                 "option out of range", where="save_every_seconds", expected="0 or more", actual=self.save_every_seconds
