@@ -49,6 +49,7 @@ class Small:
 
     name = "small"
     version = 1
+    items = "rows"
 
     def __init__(self, after: Callable[[int], None] = lambda step: None, width: int = 4) -> None:
         self.after, self.width = after, width

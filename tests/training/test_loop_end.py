@@ -353,10 +353,10 @@ def test_what_is_told(tmp_path: Path, time: Time) -> None:
     trainee.figures = lambda moment: {"psnr": 21.347}
     run(tmp_path, trainee, replace(OPTIONS, steps=60), notes)
     assert notes.said[:2] == [
-        "step 3/60, loss 0.125, 1.5 items/s, about 4 min left",
-        "step 6/60, loss 0.125, 1.5 items/s, about 4 min left",
+        "step 3/60, loss 0.125, 1.5 rows/s, about 4 min left",
+        "step 6/60, loss 0.125, 1.5 rows/s, about 4 min left",
     ]
-    assert notes.said[-1] == "step 60/60, loss 0.125, 1.5 items/s, psnr 21.35, about 0 s left"
+    assert notes.said[-1] == "step 60/60, loss 0.125, 1.5 rows/s, psnr 21.35, about 0 s left"
 
 
 # random sequences

@@ -52,6 +52,7 @@ class FieldTrainee:
         progress: told of images that are read.
     """
 
+    items = "rays"
     _auto_is_random: ClassVar[bool]
     """Whether `data.background` = auto means another colour for each ray."""
 

@@ -42,6 +42,8 @@ class Trainee(Protocol):
     name: str
     """Of the model; a checkpoint of another name or version is refused."""
     version: int
+    items: str
+    """What a step works on, in the plural: "rays", "images"."""
 
     def setup(self, fabric: Fabric) -> None:
         """Make modules, optimisers and generators on `fabric.device`; called once, before a state is loaded."""
@@ -53,8 +55,8 @@ class Trainee(Protocol):
         ...
 
     def step(self, moment: Moment) -> Mapping[str, Tensor | float]:
-        """One step of optimisation. Scalars, the loss among them as "loss"; "items" is what was worked on (rays,
-        images)."""
+        """One step of optimisation. Scalars, the loss among them as "loss"; "items" is how many of `items`
+        were worked on."""
         ...
 
     def validate(self, moment: Moment) -> Mapping[str, float]:
