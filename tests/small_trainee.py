@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
@@ -49,6 +50,7 @@ class Small:
 
     name = "small"
     version = 1
+    items = "rows"
 
     def __init__(self, after: Callable[[int], None] = lambda step: None, width: int = 4) -> None:
         self.after, self.width = after, width
@@ -101,6 +103,13 @@ class Small:
 
     def batch(self) -> dict[str, Tensor]:
         return {"data": self.data}
+
+
+class Illustrating(Small):
+    """One that shows its steps as grey."""
+
+    def picture(self, moment: Moment) -> np.ndarray | None:
+        return np.full((2, 3, 3), moment.step, np.uint8)
 
 
 class Killed(BaseException):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -175,6 +176,11 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
     assert same(last(tmp_path / "run"), last(wanted))
     best = [load_checkpoint(run / "checkpoints" / "best.safetensors")[0] for run in (tmp_path / "run", wanted)]
     assert same(*best)
+    pictures = [
+        {path.name: path.read_bytes() for path in (run / "validation").iterdir()} for run in (tmp_path / "run", wanted)
+    ]
+    assert pictures[0] == pictures[1]
+    assert sorted(pictures[0]) == ["00000003.png", "00000006.png"]
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
@@ -278,6 +284,17 @@ def test_rendering_goes_on_with_fewer_rays(field: str, tmp_path: Path, monkeypat
     assert sum(said.startswith("out of memory: only ") for said in notes.said) == 3
     assert "out of memory: only 32 are worked on at a time from here on" in notes.said
     assert seen == [256, 128, 64, *[32] * 16]
+
+
+def test_pictures_of_a_training_go_on_with_fewer_rays(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = soft_trainee(field).picture(Moment(0, 0.0))
+    made = soft_trainee(field)
+    seen = limit_rays(50, field, monkeypatch)
+    found = made.picture(Moment(0, 0.0))
+    assert seen == [256, 128, 64, *[32] * 8]
+    assert wanted is not None
+    assert found is not None
+    assert np.abs(found[:, :32].astype(int) - wanted[:, :32]).max() <= 1
 
 
 def test_training_goes_on_with_fewer_rays(field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from time import sleep, time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from anyview.errors import FormatError, WorkspaceError
 from anyview.training.log import TrainingLog, read_log
@@ -111,6 +113,51 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(WorkspaceError, match=r"^disk is full in .*log\.csv; free space and run the same command"):
         log.add(2, {"loss": 1})
+
+
+def grey(level: int) -> np.ndarray:
+    return np.full((4, 12, 3), level, np.uint8)
+
+
+def test_pictures_after_the_step_are_dropped(tmp_path: Path) -> None:
+    with TrainingLog(tmp_path) as log:
+        for step in (3, 6, 9):
+            log.add_picture(step, grey(step))
+    folder = tmp_path / "validation"
+    (folder / "7.png").write_bytes(b"someone's")
+    with TrainingLog(tmp_path, 6) as log:
+        assert sorted(path.name for path in folder.iterdir()) == ["00000003.png", "00000006.png", "7.png"]
+        log.add_picture(6, grey(60))  # again
+    assert np.array_equal(np.asarray(Image.open(folder / "00000006.png")), grey(60))
+    assert len([*folder.iterdir()]) == 3
+
+
+def test_a_full_disk_under_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with TrainingLog(tmp_path) as log, monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(
+            WorkspaceError, match=r"^disk is full in .*00000003\.png; free space and run the same command"
+        ):
+            log.add_picture(3, grey(1))
+    assert not list((tmp_path / "validation").iterdir())
+
+
+def test_tensorboard_has_the_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with TrainingLog(tmp_path) as log:
+        log.add_picture(3, grey(1))
+        log.add_picture(6, grey(2))
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    found = events.Images("validation/picture")
+    assert [(image.step, image.width, image.height) for image in found] == [(3, 12, 4), (6, 12, 4)]
+    shown = Image.open(io.BytesIO(found[1].encoded_image_string))
+    assert np.array_equal(np.asarray(shown), grey(2))
 
 
 def test_tensorboard_has_the_same_figures(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from anyview.errors import OptionError, OutOfMemoryError, WorkspaceError
 from anyview.training.checkpoint import Checkpoints, load_checkpoint
@@ -16,7 +17,7 @@ from anyview.training.log import TIME_COLUMNS, read_log
 from anyview.training.loop import LoopOptions, TrainingResult, train
 from anyview.workspace.lock import hold
 from anyview.workspace.workspace import Workspace
-from small_trainee import Killed, Notes, Small, at, kill, same
+from small_trainee import Illustrating, Killed, Notes, Small, at, kill, same
 
 OPTIONS = LoopOptions(steps=24, log_every=3, validate_every=5, save_every_seconds=0, seed=3, device="cpu")
 CONFIG = {"width": 4, "data": {"name": "noise", "sizes": (1, 2)}}
@@ -129,6 +130,21 @@ def test_killed_in_a_validation(tmp_path: Path, whole: Path) -> None:
         run(tmp_path, trainee)
     run(tmp_path)
     check_same(tmp_path, whole)
+
+
+def shown(run: Path) -> dict[str, int]:
+    """The grey of each picture."""
+    return {path.name: Image.open(path).getpixel((0, 0))[0] for path in sorted((run / "validation").iterdir())}  # type: ignore[index]
+
+
+def test_each_validation_has_its_picture(tmp_path: Path, whole: Path) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, Illustrating(after=at(13, kill)))
+    assert shown(tmp_path) == {"00000005.png": 5, "00000010.png": 10}
+    run(tmp_path, Illustrating())
+    assert shown(tmp_path) == {f"{step:08d}.png": step for step in (5, 10, 15, 20, 24)}
+    check_same(tmp_path, whole)  # a trainee that shows nothing learns the same
+    assert not (whole / "validation").exists()
 
 
 def test_a_damaged_checkpoint_costs_its_steps_and_no_more(tmp_path: Path, whole: Path) -> None:

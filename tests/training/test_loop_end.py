@@ -98,6 +98,17 @@ def test_it_ends_in_time_validation_included(tmp_path: Path, time: Time) -> None
     assert time.now - began == 120
 
 
+def test_it_ends_in_time_pictures_included(tmp_path: Path, time: Time) -> None:
+    class Slow(Timed):
+        def picture(self, moment: Any) -> None:
+            self.time.now += 2
+
+    result = run(tmp_path, Slow(time, setup=5), replace(OPTIONS, max_minutes=2))
+    # 5 + 20 + 12 + 20 + 12 + 20 + 12 + 7 + 12
+    assert (result.step, result.seconds) == (67, 120)
+    assert not (tmp_path / "validation").exists()
+
+
 def test_minutes_count_over_all_parts(tmp_path: Path, time: Time) -> None:
     options = replace(OPTIONS, max_minutes=2, save_every_seconds=0)
     with pytest.raises(Killed):
@@ -360,10 +371,10 @@ def test_what_is_told(tmp_path: Path, time: Time) -> None:
     trainee.figures = lambda moment: {"psnr": 21.347}
     run(tmp_path, trainee, replace(OPTIONS, steps=60), notes)
     assert notes.said[:2] == [
-        "step 3/60, loss 0.125, 1.5 items/s, about 4 min left",
-        "step 6/60, loss 0.125, 1.5 items/s, about 4 min left",
+        "step 3/60, loss 0.125, 1.5 rows/s, about 4 min left",
+        "step 6/60, loss 0.125, 1.5 rows/s, about 4 min left",
     ]
-    assert notes.said[-1] == "step 60/60, loss 0.125, 1.5 items/s, psnr 21.35, about 0 s left"
+    assert notes.said[-1] == "step 60/60, loss 0.125, 1.5 rows/s, psnr 21.35, about 0 s left"
 
 
 # random sequences

@@ -7,6 +7,18 @@ from functools import cache
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+_PERCENTILES = (1, 99)  # of depth, at the ends of its colours
+
+
+def depth_limits(depths: Float[np.ndarray, "..."]) -> tuple[float, float]:
+    """Ends of a scale of colours: the 1st and 99th percentile of what is not 0 (none), scene units; 0 and 1 where there
+    is nothing."""
+    there = depths[depths > 0]
+    if not there.size:
+        return 0.0, 1.0
+    low, high = np.percentile(there, _PERCENTILES)
+    return float(low), float(high)
+
 
 def colored(
     values: Float[np.ndarray, "H W"],

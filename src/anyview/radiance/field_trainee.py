@@ -6,11 +6,13 @@ Letters: B rays.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from anyview.errors import OutOfMemoryError
@@ -19,7 +21,9 @@ from anyview.radiance.data import TrainingPixels, over
 from anyview.radiance.options import RadianceOptions
 from anyview.radiance.pictures import BACKGROUNDS
 from anyview.radiance.rays import Rays
+from anyview.radiance.renderer import Renderer
 from anyview.radiance.validation import ValidationPixels
+from anyview.radiance.validation_picture import ValidationPicture
 from anyview.radiance.views import FieldViews
 from anyview.training.memory import free_memory, ran_out
 from anyview.training.trainee import Moment
@@ -43,7 +47,7 @@ class Parts:
 
 
 class FieldTrainee:
-    """The common part of trainees, see `anyview.training.trainee.Trainee`.
+    """The common part of trainees, see `anyview.training.trainee.Trainee` and `Illustrated`.
 
     Args:
         options: of the field, and of the data.
@@ -52,6 +56,9 @@ class FieldTrainee:
         progress: told of images that are read.
     """
 
+    items = "rays"
+    _picture_width: ClassVar[int]
+    """Most pixels across a view that is rendered at a validation."""
     _auto_is_random: ClassVar[bool]
     """Whether `data.background` = auto means another colour for each ray."""
 
@@ -95,6 +102,22 @@ class FieldTrainee:
     def _give_up(self) -> None:
         """Take back what half a step has left."""
 
+    def validate(self, moment: Moment) -> dict[str, float]:
+        """See `Trainee.validate`."""
+        with self._renderer() as renderer:
+            return self._validation.figures(renderer)
+
+    def picture(self, moment: Moment) -> UInt8[np.ndarray, "H W 3"] | None:
+        """See `Illustrated.picture`: the first validation view, its truth, render and depth side by side."""
+        if self._shown is None:
+            return None
+        with self._renderer() as renderer:
+            return self._shown.of(renderer)
+
+    def _renderer(self) -> AbstractContextManager[Renderer]:
+        """The present weights as a renderer, over the background of validations."""
+        raise NotImplementedError
+
     def batch(self) -> dict[str, Tensor]:
         """See `Trainee.batch`."""
         return self._batch
@@ -109,6 +132,11 @@ class FieldTrainee:
         self._validation = ValidationPixels(
             self._views.val, validation_pixels, self._background, data.downscale, seed, self._progress.note
         )
+        self._shown: ValidationPicture | None = None
+        if self._views.val:
+            self._shown = ValidationPicture(
+                self._views.val[0], self._picture_width, self._background, data.downscale, self._progress.note
+            )
         random = data.background == "random" or (data.background == "auto" and self._auto_is_random)
         self._random = random and self._pixels.has_alpha  # what is opaque everywhere shows no background
         self._generator = torch.Generator(device).manual_seed(seed + rank)

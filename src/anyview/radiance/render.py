@@ -14,7 +14,7 @@ from anyview.formats.files import atomic_write
 from anyview.formats.images import read_image, write_image
 from anyview.formats.video import VideoWriter
 from anyview.progress import SILENT, Progress
-from anyview.radiance.colors import colored
+from anyview.radiance.colors import colored, depth_limits
 from anyview.radiance.image import render_view
 from anyview.radiance.paths import camera_path
 from anyview.radiance.ray_table import Shot
@@ -24,8 +24,7 @@ from anyview.typing import Depth
 from anyview.workspace.lock import hold
 from anyview.workspace.workspace import Workspace
 
-_PERCENTILES = (1, 99)  # of depth, at the ends of its colours
-_SAMPLES = 2048  # depths of each frame that they come from
+_SAMPLES = 2048  # depths of each frame that their scale comes from
 
 
 @dataclass(frozen=True)
@@ -123,11 +122,7 @@ def _scale(out: Path, frames: int) -> tuple[float, float]:
         depth: Depth = np.load(_depth(out, number))
         there = depth[depth > 0]
         found.append(there[:: max(len(there) // _SAMPLES, 1)])
-    depths = np.concatenate(found)
-    if not len(depths):
-        return 0.0, 1.0
-    low, high = np.percentile(depths, _PERCENTILES)
-    return float(low), float(high)
+    return depth_limits(np.concatenate(found))
 
 
 def _remove_others(out: Path, frames: int) -> None:

@@ -22,7 +22,8 @@ _NOT_THE_RESULT = ("anyview", "scene")  # where a scene lies does not change wha
 
 
 def train_field(scene: Path, run: Path, options: RadianceOptions, progress: Progress = SILENT) -> TrainingResult:
-    """Train, or go on training; the folder then has `config.yaml`, `checkpoints/`, `log.csv`, `tensorboard/`.
+    """Train, or go on training; the folder then has `config.yaml`, `checkpoints/`, `log.csv`, `tensorboard/`,
+    `validation/`.
 
     Args:
         scene: folder with posed images.

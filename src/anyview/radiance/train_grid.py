@@ -5,7 +5,8 @@ Letters: R rays, N samples of all rays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ class GridTrainee(FieldTrainee):
 
     name = "grid"
     version = VERSION
+    _picture_width = 200
     _auto_is_random = True  # so that what is transparent is learnt
 
     def setup(self, fabric: Fabric) -> None:
@@ -126,11 +128,11 @@ class GridTrainee(FieldTrainee):
         if self._field.table.grad is not None:
             self._field.table.grad.zero_()
 
-    def validate(self, moment: Moment) -> Mapping[str, float]:
-        """See `Trainee.validate`."""
+    @contextmanager
+    def _renderer(self) -> Iterator[GridRenderer]:
         steps, self._field.steps = self._field.steps, self._options.grid.steps
         try:
-            return self._validation.figures(GridRenderer(self._field, self._background))
+            yield GridRenderer(self._field, self._background)
         finally:
             self._field.steps = steps
 

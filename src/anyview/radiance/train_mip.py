@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
@@ -30,6 +31,7 @@ class MipTrainee(FieldTrainee):
 
     name = "mip"
     version = VERSION
+    _picture_width = 64  # a picture of these takes one core about half a minute
     _auto_is_random = False  # as published
 
     def setup(self, fabric: Fabric) -> None:
@@ -79,11 +81,11 @@ class MipTrainee(FieldTrainee):
         error = (levels[1].rgb.detach() - truth).square().mean() * len(truth)
         return torch.stack([loss.detach(), error.float()])
 
-    def validate(self, moment: Moment) -> Mapping[str, float]:
-        """See `Trainee.validate`."""
+    @contextmanager
+    def _renderer(self) -> Iterator[MipRenderer]:
         module = self._model.module
         random, module.background = module.background, self._background
         try:
-            return self._validation.figures(MipRenderer(module, precision=self._options.loop.precision))
+            yield MipRenderer(module, precision=self._options.loop.precision)
         finally:
             module.background = random

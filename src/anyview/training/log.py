@@ -1,28 +1,32 @@
 """The figures of a run: rows in `RUN/log.csv`, curves in `RUN/tensorboard` where TensorBoard is installed.
 
-A row has the step in its first column; columns may appear while the run goes on. A row that a kill cut short, and rows
-after the step that a run resumes at, are dropped.
+A row has the step in its first column; columns may appear while the run goes on. Pictures are in `RUN/validation` and
+TensorBoard. A row that a kill cut short, and rows and pictures after the step that a run resumes at, are dropped.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, UInt8
 
 from anyview.errors import FormatError
 from anyview.formats.files import atomic_write, explain_os_error
+from anyview.formats.images import write_image
 
 TIME_COLUMNS = ("seconds",)
 """What differs between two runs of the same seed."""
 
 _Row = dict[str, float]
+
+_PICTURE = re.compile(r"(\d{8,})\.png")
 
 
 class TrainingLog:
@@ -30,7 +34,7 @@ class TrainingLog:
 
     Args:
         run: the run's folder.
-        step: the last one that is done; later rows are dropped.
+        step: the last one that is done; later rows and pictures are dropped.
 
     Raises:
         WorkspaceError: the disk is full or the folder is not writable.
@@ -43,6 +47,8 @@ class TrainingLog:
         self._last = kept[-1] if kept else None
         if len(kept) < len(rows) or not whole:
             self._rewrite(kept)
+        self._pictures = run / "validation"
+        _drop_pictures(self._pictures, step)
         self._board = _tensorboard(run / "tensorboard", step)
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
@@ -70,6 +76,20 @@ class TrainingLog:
             try:
                 for name, value in values.items():
                     self._board.add_scalar(name, float(value), step)
+            except OSError as error:
+                raise explain_os_error(error, self._path.parent / "tensorboard") from error
+
+    def add_picture(self, step: int, picture: UInt8[np.ndarray, "H W 3"]) -> None:
+        """Write `RUN/validation/STEP.png`; TensorBoard gets the picture as well.
+
+        Raises:
+            WorkspaceError: the disk is full or the folder is not writable.
+        """
+        with atomic_write(self._pictures / f"{step:08d}.png") as temporary:
+            write_image(temporary, picture)
+        if self._board is not None:
+            try:
+                self._board.add_image("validation/picture", picture, step, dataformats="HWC")
             except OSError as error:
                 raise explain_os_error(error, self._path.parent / "tensorboard") from error
 
@@ -132,6 +152,17 @@ def _lines(columns: list[str], rows: list[_Row]) -> str:
     for row in rows:
         writer.writerow({**row, "step": int(row["step"])})
     return stream.getvalue()
+
+
+def _drop_pictures(folder: Path, step: int) -> None:
+    """Remove those of later steps: they are from a past that this run has not had."""
+    try:
+        for path in [*folder.glob("*.png")]:
+            name = _PICTURE.fullmatch(path.name)
+            if name and int(name[1]) > step:
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise explain_os_error(error, folder) from error
 
 
 def _tensorboard(folder: Path, step: int) -> Any:

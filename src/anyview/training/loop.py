@@ -1,8 +1,9 @@
 """One loop for everything that learns: it resumes, keeps the best, ends in time, and stops cleanly.
 
-A run is a folder: `checkpoints/`, `log.csv`, `tensorboard/`. The same command on the same folder goes on from the
-newest whole checkpoint; on a CPU the result is that of an undisturbed run, bit for bit. Lightning Fabric chooses
-devices and precision. With several processes the first one writes and decides; only one process has been tested.
+A run is a folder: `checkpoints/`, `log.csv`, `tensorboard/`, `validation/`. The same command on the same folder goes on
+from the newest whole checkpoint; on a CPU the result is that of an undisturbed run, bit for bit. Lightning Fabric
+chooses devices and precision. With several processes the first one writes and decides; only one process has been
+tested.
 """
 
 from __future__ import annotations
@@ -125,14 +126,14 @@ def _loop(session: Session) -> None:
     stage = session.progress.stage("training", max((1000 if timed else options.steps or 0) - begun, 0))
     with log as rows, Interruption() as interruption, stage as advance:
         share = _agreed(session.fabric, clock.share(record.step))
-        teller = Teller(session.progress, options.steps, record.step, share)
+        teller = Teller(session.progress, options.steps, trainee.items, record.step, share)
         while True:
             due = record.step > 0 and record.step % options.validate_every == 0
             # only a first validation tells how much time the last one needs
             if options.max_minutes is not None and record.validated == 0:
                 due |= _agreed(session.fabric, clock.seconds) > _FIRST_VALIDATION * 60 * options.max_minutes
             if (due or share >= 1) and record.validated != record.step:
-                figures = session.validate(Moment(record.step, share))
+                figures = session.validate(Moment(record.step, share), rows)
                 if rows and figures:
                     rows.add(record.step, {f"validation/{name}": value for name, value in figures.items()})
                 share = _agreed(session.fabric, clock.share(record.step))

@@ -16,9 +16,10 @@ from anyview.errors import TrainingError, WorkspaceError, is_out_of_memory
 from anyview.progress import Progress
 from anyview.training.checkpoint import Checkpoints, save_checkpoint
 from anyview.training.clock import Clock
+from anyview.training.log import TrainingLog
 from anyview.training.options import LoopOptions
 from anyview.training.record import Best, Record, to_meta
-from anyview.training.trainee import Moment, Trainee, default_generators
+from anyview.training.trainee import Illustrated, Moment, Trainee, default_generators
 from anyview.training.watch import LossWatch, bad_weights
 
 
@@ -84,8 +85,12 @@ class Session:
         self._saved = monotonic()
         self._save_seconds = self._saved - began
 
-    def validate(self, moment: Moment) -> dict[str, float]:
+    def validate(self, moment: Moment, log: TrainingLog | None = None) -> dict[str, float]:
         """Figures of the present weights; where they are the best so far, a checkpoint keeps them.
+
+        Args:
+            moment: the present.
+            log: gets the trainee's picture, where it makes one.
 
         Raises:
             WorkspaceError, TrainingError: as `save`.
@@ -95,6 +100,10 @@ class Session:
         began = monotonic()
         record.figures = {name: float(value) for name, value in self.trainee.validate(moment).items()}
         record.validated = record.step
+        if log is not None and isinstance(self.trainee, Illustrated):
+            picture = self.trainee.picture(moment)
+            if picture is not None:
+                log.add_picture(record.step, picture)
         value = record.figures.get(better)
         if value is None and record.figures:
             self.progress.note(f"no figure `{better}` among {', '.join(record.figures)}: no best checkpoint is kept")

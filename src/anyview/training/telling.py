@@ -18,11 +18,12 @@ class Teller:
     Args:
         progress: the listener.
         steps: of the whole training, where it is known.
+        items: what a step works on, in the plural.
         step, share: where this part of it began.
     """
 
-    def __init__(self, progress: Progress, steps: int | None, step: int, share: float) -> None:
-        self._progress, self._steps, self._share = progress, steps, share
+    def __init__(self, progress: Progress, steps: int | None, items: str, step: int, share: float) -> None:
+        self._progress, self._steps, self._items, self._share = progress, steps, items, share
         self._began = self._told = monotonic()
         self._step = step
 
@@ -37,7 +38,7 @@ class Teller:
         words = [f"step {step}{of}", f"loss {float(scalars['loss']):.4g}"]
         rate = (step - self._step) / (now - self._told)
         if "items" in scalars:
-            words.append(f"{_short(float(scalars['items']) * rate)} items/s")
+            words.append(f"{_short(float(scalars['items']) * rate)} {self._items}/s")
         else:
             words.append(f"{_short(rate)} steps/s")
         psnr = figures.get("psnr", scalars.get("psnr"))

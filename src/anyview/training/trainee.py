@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
+from jaxtyping import UInt8
 from lightning.fabric import Fabric
 from torch import Tensor
 
@@ -42,6 +44,8 @@ class Trainee(Protocol):
     name: str
     """Of the model; a checkpoint of another name or version is refused."""
     version: int
+    items: str
+    """What a step works on, in the plural: "rays", "images"."""
 
     def setup(self, fabric: Fabric) -> None:
         """Make modules, optimisers and generators on `fabric.device`; called once, before a state is loaded."""
@@ -53,8 +57,8 @@ class Trainee(Protocol):
         ...
 
     def step(self, moment: Moment) -> Mapping[str, Tensor | float]:
-        """One step of optimisation. Scalars, the loss among them as "loss"; "items" is what was worked on (rays,
-        images)."""
+        """One step of optimisation. Scalars, the loss among them as "loss"; "items" is how many of `items`
+        were worked on."""
         ...
 
     def validate(self, moment: Moment) -> Mapping[str, float]:
@@ -63,6 +67,16 @@ class Trainee(Protocol):
 
     def batch(self) -> Mapping[str, Tensor]:
         """What the last step was made of; written to a file when its loss is not finite."""
+        ...
+
+
+@runtime_checkable
+class Illustrated(Protocol):
+    """A trainee that can also show how far it has come."""
+
+    def picture(self, moment: Moment) -> UInt8[np.ndarray, "H W 3"] | None:
+        """What the present weights make of something that is not trained on; None where there is nothing. Asked for
+        after `validate`, of the first process alone, so nothing random may be drawn."""
         ...
 
 
