@@ -46,6 +46,7 @@ def test_pinhole_by_hand() -> None:
         (("EQUIRECTANGULAR", 8, 6, (8, 6)), "without a focal length.*found EQUIRECTANGULAR"),
         (("PINHOLE", 8, 6, (1, 2, 3)), "wrong number of parameters for camera model PINHOLE: expected 4, found 3"),
         (("PINHOLE", 0, 6, (1, 2, 3, 4)), "camera without pixels.*found 0x6"),
+        (("PINHOLE", 8, 10**300, (1, 2, 3, 4)), "camera with too many pixels: expected .* at most 2147483647"),
         (("PINHOLE", 8, 6, (1, -2, 3, 4)), "positive focal length"),
         (("PINHOLE", 8, 6, (1, float("nan"), 3, 4)), "finite"),
     ],

@@ -98,11 +98,13 @@ def test_a_good_pose_is_returned_untouched_and_a_bent_one_is_straightened() -> N
         (lambda p: p[:3], "wrong shape in here: expected 4x4, found 3x4"),
         (lambda p: p * np.nan, "not finite in here"),
         (lambda p: p + np.diag([0, 0, 0, 1.0]), "last row is wrong in here"),
+        (lambda p: p @ np.diag([1e300, 1, 1, 1]), "not a rotation and a translation in here"),
         (lambda p: p @ np.diag([2, 2, 2, 1.0]), "expected orthonormal columns.*off by 3, determinant 8"),
         (lambda p: p @ np.diag([-1, 1, 1, 1.0]), "determinant -1"),
         (lambda p: p + 0.01 * np.eye(4, k=1) * [[1], [1], [0], [0]], "orthonormal"),
     ],
 )
-def test_bad_poses(change: object, message: str) -> None:
+def test_bad_poses(change: object, message: str, recwarn: pytest.WarningsRecorder) -> None:
     with pytest.raises(SceneError, match=message):
         check_pose(change(np.eye(4)), "here")  # type: ignore[operator]
+    assert not recwarn  # a sentence, and nothing beside it

@@ -10,6 +10,7 @@ import pytest
 import anyview
 from anyview.cli import commands
 from anyview.cli.main import main
+from anyview.cli.radiance import Radiance
 from anyview.errors import SceneError
 
 
@@ -41,6 +42,22 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, KeyError("ours"))
     with pytest.raises(KeyError, match="ours"):
         main(["doctor"])
+
+
+def test_too_little_memory_names_the_commands_own_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(monkeypatch, MemoryError())
+    monkeypatch.setattr(Radiance, "run", commands.Doctor.run)
+    assert main(["doctor"]) == 2
+    said = capsys.readouterr().err
+    assert "--dense.max-image-size" in said
+    assert "grid.log2_entries" not in said
+    assert main(["radiance", "eval", "R"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("anyview: out of memory; close other programs")
+    assert all(option in said for option in ("data.downscale", "grid.log2_entries", "mip.batch"))
+    assert "--dense" not in said
 
 
 def test_interruption(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

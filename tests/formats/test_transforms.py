@@ -51,6 +51,7 @@ def test_every_digit_survives(tmp_path: Path) -> None:
         ({"frames": [{"file_path": "a"}]}, r"frame without a pose in .*t.json \(frame 0\)"),
         ({"frames": [{"file_path": "a", "transform_matrix": [[1, 2], [3]]}]}, "frame without a pose"),
         ({"frames": [{"file_path": "a", "transform_matrix": [["x"] * 4] * 4}]}, "frame without a pose"),
+        ({"frames": [{"file_path": "a", "transform_matrix": [[10**400] * 4] * 4}]}, "frame without a pose"),
         ({"frames": [{"file_path": "a", "transform_matrix": EYE[:2]}]}, "expected 4x4, found 2x4"),
     ],
 )

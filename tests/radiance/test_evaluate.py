@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from anyview.radiance import evaluate as module
 from anyview.radiance.data import shots_of
 from anyview.radiance.evaluate import evaluate
 from anyview.radiance.image import render_view
+from anyview.radiance.pictures import Picture, read_picture
 from anyview.radiance.run import Run, open_run
 from anyview.radiance.train import train_field
 from small_trainee import Notes
@@ -138,3 +140,56 @@ def test_multiscale_scenes_train_on_all_scales_and_are_judged_by_scale(
     assert [view.psnr for view in four.views] == [figures.views[2].psnr]
     with pytest.raises(OptionError, match=r"no views of this scale in .*: expected one of 1, 2, 4, 8, found 3"):
         evaluate(run, "val", 3)
+
+
+def test_psnr_counts_only_pixels_that_are_known(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = np.zeros((16, 16), bool)
+    known[:12, 3:] = True
+
+    def partly(*arguments: object) -> Picture:
+        return replace(read_picture(*arguments), known=known)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "read_picture", partly)
+    figures = evaluate(run, "val")
+    views = run.views.split("val")
+    for shot, truth, found in zip(shots_of(views), truth_of(run, "val"), figures.views, strict=True):
+        seen = render_view(run.renderer, shot).rgb.clip(0, 1)
+        assert found.psnr == pytest.approx(-10 * np.log10(((seen - truth)[known] ** 2).mean()), abs=1e-4)
+        filled = np.where(known[..., None], seen, truth).astype(np.float32)
+        wanted = module.view_figures(truth.astype(np.float32), filled)
+        assert found.ssim == pytest.approx(wanted["ssim"], abs=1e-4)
+
+
+def test_scales_of_a_run_on_smaller_pictures(tmp_path: Path) -> None:
+    """Those of the pictures that are compared, not of their files."""
+    write_soft_scene(tmp_path / "scene", 3, 1, size=96)
+    assert main(["convert", str(tmp_path / "scene"), str(tmp_path / "multi"), "--to", "multiscale"]) == 0
+    train_field(tmp_path / "multi", tmp_path / "run", small_options("loop.steps=1", "data.downscale=2"))
+    run = open_run(tmp_path / "run")
+    (four,) = evaluate(run, "val", 4).views
+    assert four.scale == 4
+    assert Image.open(tmp_path / "run" / "eval" / "val_scale4" / module.picture_file(four.name, "val")).size == (
+        3 * 24,
+        24,
+    )
+    with pytest.raises(OptionError, match=r"no views of this scale in .*: expected one of 2, 4, 8, 16, found 1"):
+        evaluate(run, "val", 1)
+
+
+def test_lpips_without_its_weights_is_said_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline() -> None:
+        raise OptionError("LPIPS cannot be computed: its weights cannot be had")
+
+    monkeypatch.setattr(module, "load_lpips", offline)
+    notes = Notes()
+    figures = evaluate(run, "val", with_lpips=True, progress=notes)
+    assert figures == evaluate(run, "val")
+    assert [view.lpips for view in figures.views] == [None, None]
+    assert notes.said[0] == "PSNR and SSIM only: LPIPS cannot be computed: its weights cannot be had"
+    assert len(notes.said) == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "load_lpips", lambda: None)
+        patch.setattr(module, "lpips", lambda a, b: (a - b).abs().mean())
+        figures = evaluate(run, "val", with_lpips=True)
+    assert all(view.lpips for view in figures.views)
+    assert evaluate(run, "val", with_lpips=True) == figures  # what is done needs no weights

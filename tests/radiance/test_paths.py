@@ -282,4 +282,10 @@ def test_options_out_of_range() -> None:
         orbit(ring(), 9, 90.0)
     with pytest.raises(OptionError, match=r"frames without pixels.*found 0x9"):
         orbit(ring(), 9, size=(0, 9))
+    with pytest.raises(OptionError, match=r"frames are too large: expected at most 16384 pixels a side, found 9x16385"):
+        orbit(ring(), 9, size=(9, 16385))
+    with pytest.raises(OptionError, match="frames are too large"):
+        orbit(ring(), 9, size=(10**400, 10**400))
+    with pytest.raises(OptionError, match="too many frames: expected at most 99999"):
+        orbit(ring(), 10**30)
     assert list(inspect.signature(camera_path).parameters) == ["scene", "kind", "frames", "size", "elevation"]

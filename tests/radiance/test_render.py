@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from anyview.errors import OptionError
+from anyview.errors import OptionError, WorkspaceError
 from anyview.formats.video import read_video
 from anyview.radiance import render as module
 from anyview.radiance.image import RenderedView, render_view
@@ -16,6 +17,7 @@ from anyview.radiance.paths import camera_path
 from anyview.radiance.ray_table import Shot
 from anyview.radiance.render import render_path
 from anyview.radiance.run import Run, open_run
+from posed_images import gl_pose
 from small_trainee import Notes
 from soft_run import soft_run
 
@@ -93,3 +95,50 @@ def test_bad_paths_and_rates_are_refused_before_any_frame(run: Run) -> None:
     with pytest.raises(OptionError, match="impossible frame rate"):
         render_path(run, "orbit", 3, fps=0.0)
     assert not (run.folder / "renders").exists()
+
+
+def test_pictures_of_others_stay(run: Run, tmp_path: Path) -> None:
+    """A data set whose folders have the names of ours."""
+    theirs = [tmp_path / "set" / name for name in ("color/00007.png", "depth/00007.png", "rgb/00007.png")]
+    for path in theirs:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"theirs")
+    for path in theirs[:2]:
+        with pytest.raises(
+            WorkspaceError, match=rf"files that are none of its own in .*{path.parent.name}: found 00007"
+        ):
+            render_path(run, "orbit", 2, (16, 8), out=tmp_path / "set")
+        assert not (tmp_path / "set" / ".anyview").exists()
+        assert path.read_bytes() == b"theirs"
+        path.unlink()
+    film = render_path(run, "orbit", 2, (16, 8), out=tmp_path / "set")
+    assert theirs[2].read_bytes() == b"theirs"
+    (film.folder / "depth" / "00001.exr").write_bytes(b"theirs")
+    with pytest.raises(WorkspaceError, match=r"found 00001\.exr; choose another --out"):
+        render_path(run, "orbit", 2, (16, 8), out=tmp_path / "set")
+
+
+def test_a_frame_that_was_cut_short_is_ours(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.np, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            render_path(run, "orbit", 2, (16, 8))
+    assert [path.name for path in run.folder.glob("renders/orbit/color/*")] == ["00000.png"]
+    assert render_path(run, "orbit", 2, (16, 8)).frames == 2
+
+
+def test_files_of_one_name_are_films_of_their_own(run: Run, tmp_path: Path) -> None:
+    folders = []
+    for width, name in ((16, "a/orbit.json"), (18, "b/orbit.json")):
+        file = tmp_path / name
+        file.parent.mkdir()
+        frames = [{"transform_matrix": gl_pose(i).tolist()} for i in range(2)]
+        file.write_text(json.dumps({"w": width, "h": 8, "fl_x": 20.0, "frames": frames}))
+        folders.append(render_path(run, str(file)).folder)
+        assert render_path(run, str(file)).folder == folders[-1]
+    folders.append(render_path(run, "orbit", 2, (20, 8)).folder)
+    assert {folder.parent for folder in folders} == {run.folder / "renders"}
+    assert [Image.open(folder / "color" / "00000.png").width for folder in folders] == [16, 18, 20]

@@ -14,6 +14,7 @@ from jaxtyping import Float64
 
 from anyview.errors import SceneError
 
+_LARGEST_SIDE = 2**31 - 1  # pixels: image files and COLMAP count them in 32 bits
 PINHOLE_MODELS = ("SIMPLE_PINHOLE", "PINHOLE")
 
 
@@ -27,7 +28,8 @@ class Camera:
         params: the model's parameters in COLMAP's order, pixels and dimensionless coefficients.
 
     Raises:
-        SceneError: unknown model, wrong number of parameters, or values that are not finite or not positive.
+        SceneError: unknown model, wrong number of parameters, impossible sizes, or values that are not finite or not
+            positive.
     """
 
     model: str
@@ -50,6 +52,8 @@ class Camera:
             raise SceneError(
                 "camera without pixels", expected="width and height of at least 1", actual=f"{self.width}x{self.height}"
             )
+        if max(self.width, self.height) > _LARGEST_SIDE:
+            raise SceneError("camera with too many pixels", expected=f"width and height of at most {_LARGEST_SIDE}")
         example = pycolmap.Camera.create_from_model_name(1, self.model, 1.0, self.width, self.height)
         if not example.focal_length_idxs():
             raise SceneError("camera model without a focal length", expected="a perspective or fisheye camera",

@@ -97,13 +97,14 @@ def check_pose(pose: Float64[np.ndarray, "_ _"], where: str | Path) -> Pose:
     if np.abs(pose[3] - (0, 0, 0, 1)).max() > 1e-9:
         raise SceneError("pose's last row is wrong", where=where, expected="0 0 0 1", actual=pose[3].tolist())
     rotation = pose[:3, :3]
-    error = float(np.abs(rotation.T @ rotation - np.eye(3)).max())
-    if error > _ORTHONORMAL_TOLERANCE or np.linalg.det(rotation) < 0:
+    with np.errstate(over="ignore", invalid="ignore"):  # of huge values the error is infinite, or not a number
+        error, volume = float(np.abs(rotation.T @ rotation - np.eye(3)).max()), float(np.linalg.det(rotation))
+    if not (error <= _ORTHONORMAL_TOLERANCE and volume > 0):
         raise SceneError(
             "pose is not a rotation and a translation",
             where=where,
             expected="orthonormal columns and determinant 1",
-            actual=f"columns off by {error:.2g}, determinant {np.linalg.det(rotation):.4g}",
+            actual=f"columns off by {error:.2g}, determinant {volume:.4g}",
             hint="remove scale, shear and mirroring from the matrix",
         )
     if error < 1e-9:

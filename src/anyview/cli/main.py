@@ -14,6 +14,10 @@ _LESS_MEMORY = (
     "close other programs or lower --dense.max-image-size, --fusion.max-memory-gib or --mesh.depth, "
     "and run the same command: it resumes"
 )
+_LESS_MEMORY_FOR_FIELDS = (
+    "close other programs, and run the same command: it resumes; or train into another --out with --set and a higher "
+    "data.downscale, or a lower grid.log2_entries or mip.batch"
+)
 _LEAST_ADDRESS_SPACE = 640 << 20  # bytes; with less, OpenCV's and COLMAP's libraries crash or spin while they load
 
 
@@ -41,7 +45,8 @@ def main(arguments: Sequence[str]) -> int:
         if not is_out_of_memory(error):
             raise
     # said only here, where the failed work and all that it held are gone
-    return _refuse(str(OutOfMemoryError("out of memory", hint=_LESS_MEMORY)))
+    hint = _LESS_MEMORY_FOR_FIELDS if "radiance" in arguments[:1] else _LESS_MEMORY
+    return _refuse(str(OutOfMemoryError("out of memory", hint=hint)))
 
 
 def _check_address_space() -> None:

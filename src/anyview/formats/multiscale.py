@@ -71,7 +71,7 @@ def read_metadata(path: Path) -> list[MultiscaleView]:
         for i, entry in enumerate(zip(*columns.values(), strict=True)):
             try:
                 views.append(_view(split, dict(zip(columns, entry, strict=True))))
-            except (TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+            except (TypeError, ValueError, IndexError, ZeroDivisionError, OverflowError) as error:
                 raise FormatError("a view's values are no numbers", where=f"{path} ({split} {i})") from error
     return views
 

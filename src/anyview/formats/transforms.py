@@ -76,7 +76,7 @@ def _frame(entry: Any, shared: Mapping[str, Any], where: str) -> Frame:
         raise FormatError("frame without an image", where=where, expected='a text "file_path"')
     try:
         matrix = np.array(entry["transform_matrix"], np.float64)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:  # of integers that no float can hold
         raise FormatError("frame without a pose", where=where, expected='numbers in "transform_matrix"') from error
     if matrix.shape == (3, 4):
         matrix = np.vstack([matrix, [0, 0, 0, 1]])

@@ -27,6 +27,7 @@ from anyview.typing import Points, Pose
 _SEARCH = 64  # cells per side of the grid in which the object is looked for
 _TIGHTENINGS = 3  # of the cube around what is found
 _MARGIN = 1.02
+_ROUNDING = 1e-9  # of the cameras' coordinates: what is less is no distance
 _AROUND = 2  # cells around a reconstructed point in which the surface may be
 
 
@@ -86,6 +87,7 @@ class Outline(NamedTuple):
     camera: Camera  # a pinhole
     cam_from_world: Pose
     mask: UInt8[np.ndarray, "H W"]
+    near: float  # depth before which nothing lies, scene units
 
 
 def _outlines(views: Sequence[View], downscale: int) -> list[Outline] | None:
@@ -95,7 +97,8 @@ def _outlines(views: Sequence[View], downscale: int) -> list[Outline] | None:
         picture = read_picture(view, downscale)
         if picture.alpha is None:
             return None
-        found.append(Outline(picture.camera, view.cam_from_world, (picture.alpha > 0).astype(np.uint8)))
+        mask = (picture.alpha > 0).astype(np.uint8)
+        found.append(Outline(picture.camera, view.cam_from_world, mask, view.near or 0.0))
     return found
 
 
@@ -120,10 +123,16 @@ def visual_hull(
     """Corner and side of the smallest cube around what all outlines allow, and which cells they allow (z, y, x).
 
     Raises:
-        SceneError: outlines that leave nothing.
+        SceneError: cameras that all stand in one place, or outlines that leave nothing.
     """
     center, _ = converging_axes(scene)
-    half = float(np.median([np.linalg.norm(view.center - center) for view in scene]))
+    centers = np.stack([view.center for view in scene])
+    half = float(np.median(np.linalg.norm(centers - center, axis=1)))
+    if half <= _ROUNDING * np.abs(centers).max():
+        raise SceneError(
+            "the cameras stand in one place", where=scene.root, expected="cameras around an object",
+            hint="give views from other places, or leave out the masks",
+        )  # fmt: skip
     low, side = center - half, 2 * half
     for _ in range(_TIGHTENINGS):
         found = np.argwhere(_carved(outlines, low, side, _SEARCH))
@@ -159,7 +168,7 @@ def reconstructed_points(work: Path) -> Points:
     """The dense cloud and the mesh's vertices of a reconstruction's folder.
 
     Raises:
-        SceneError: neither is there.
+        SceneError: neither is there, or both are empty.
     """
     found = [read_ply(work / name).xyz for name in ("fused.ply", "mesh.ply") if (work / name).is_file()]
     if not found:
@@ -167,7 +176,10 @@ def reconstructed_points(work: Path) -> Points:
             "no reconstruction", where=work, expected="fused.ply or mesh.ply",
             hint="run `anyview reconstruct SCENE --out WORK` first",
         )  # fmt: skip
-    return np.concatenate(found).astype(np.float64)
+    points: Points = np.concatenate(found).astype(np.float64)
+    if not len(points):
+        raise SceneError("the reconstruction is empty", where=work, hint="run `anyview reconstruct` on the scene again")
+    return points
 
 
 def _carved(
@@ -180,12 +192,19 @@ def _carved(
     center = low + side / 2
     for size in {outline.mask.shape for outline in outlines}:  # the kernel takes views of one size
         grown, projections, whole = [], [], []
-        for camera, pose, mask in (outline for outline in outlines if outline.mask.shape == size):
+        for camera, pose, mask, near in (outline for outline in outlines if outline.mask.shape == size):
             matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1.0]])
             projections.append(matrix @ pose[:3])
-            nearest = max(float(pose[2, :3] @ center + pose[2, 3]) - side / 2, radius)
-            reach = int(np.ceil(radius * max(camera.fx, camera.fy) / nearest))
+            corner = float(pose[2, :3] @ center + pose[2, 3] - np.abs(pose[2, :3]).sum() * side / 2)  # the nearest one
+            reach = int(np.ceil(radius * _slant(camera) / max(corner, near, radius)))
             grown.append(cv2.dilate(mask, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)))
-            whole.append(not (mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()))
+            on_edge = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
+            whole.append(bool(mask.any() and not on_edge))  # an empty mask says nothing of what is outside the image
         carve(cells, low, side, np.stack(projections), np.stack(grown), np.array(whole), keep)
     return keep.reshape(cells, cells, cells)
+
+
+def _slant(camera: Camera) -> float:
+    """Pixels by which a point at depth 1 moves at most, anywhere in the image, when it shifts by 1 in any direction."""
+    x, y = max(camera.cx, camera.width - camera.cx), max(camera.cy, camera.height - camera.cy)
+    return float(max(np.hypot(camera.fx, x), np.hypot(camera.fy, y)))

@@ -1,7 +1,8 @@
 """How well a field shows what it has not seen: PSNR, SSIM and, if asked for, LPIPS of every view and their means.
 
-Whole images, colours clipped to [0, 1], truth composited as in training. Views that are done for the same checkpoint
-are not done again.
+Whole images, colours clipped to [0, 1], truth composited as in training. Where an undistorted photograph has no pixels,
+PSNR does not count; for SSIM and LPIPS, whose windows need neighbours, the render is the truth there. Views that are
+done for the same checkpoint are not done again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from anyview.errors import OptionError
 from anyview.formats.files import atomic_write
@@ -29,14 +30,14 @@ from anyview.radiance.run import Run
 from anyview.radiance.views import scale_of
 from anyview.scene.scene import View
 from anyview.training.memory import Chunk
-from anyview.training.metrics import lpips, psnr, ssim
+from anyview.training.metrics import load_lpips, lpips, psnr, ssim
 from anyview.typing import Image
 from anyview.workspace.workspace import Task, Workspace
 
 LARGEST_ERROR = 0.2
 """Mean over the colours, at the end of the error map's scale."""
 
-_VERSION = 1  # of the figures; others are computed again
+_VERSION = 2  # of the figures; others are computed again
 
 
 @dataclass(frozen=True)
@@ -102,22 +103,34 @@ def evaluate(
         scale: of a multi-scale scene, only views so much smaller than the original; of another, truth and render are
             made so much smaller (truth by means over squares).
         json_path: where the figures go, too.
-        with_lpips: compute LPIPS as well; its weights are downloaded once.
+        with_lpips: compute LPIPS as well; its weights are downloaded once. Where they cannot be had, that is said, and
+            the figures go without.
         progress: told of every view.
 
     Raises:
-        OptionError: no such views, or images too small for a figure, or LPIPS cannot be had.
+        OptionError: no such views, or images too small for a figure.
         SceneError, FormatError: an image is missing or damaged.
         WorkspaceError: the folder cannot be written to.
     """
     views, downscale = _chosen(run, split, scale)
     folder = figures_folder(run, split, scale)
     workspace, chunk = Workspace(run.folder), Chunk(run.renderer.rays_at_once, note=progress.note)
+    shots = shots_of(views, downscale)
+    paths = [folder / picture_file(view.name, split) for view in views]
+
+    def tasks() -> list[Task]:
+        triples = zip(views, shots, paths, strict=True)
+        return [_task(run, workspace, view, shot, path, downscale, with_lpips) for view, shot, path in triples]
+
+    if with_lpips and not all(task.fresh for task in tasks()):
+        try:
+            load_lpips()
+        except OptionError as error:
+            progress.note(f"PSNR and SSIM only: {error}")
+            with_lpips = False
     done = []
     with progress.stage(f"eval {split}", len(views)) as advance:
-        for view, shot in zip(views, shots_of(views, downscale), strict=True):
-            name = picture_file(view.name, split)
-            task = _task(run, workspace, view, shot, folder / name, downscale, with_lpips)
+        for view, shot, path, task in zip(views, shots, paths, tasks(), strict=True):
             record = task.record()
             if record is None:
                 picture = read_picture(view, downscale)
@@ -125,10 +138,10 @@ def evaluate(
                 seen = render_view(run.renderer, shot, chunk).rgb.clip(0, 1)
                 if picture.known is not None:
                     seen[~picture.known] = truth[~picture.known]
-                figures = view_figures(truth, seen, with_lpips)
-                with atomic_write(folder / name) as temporary:
+                figures = view_figures(truth, seen, with_lpips, picture.known)
+                with atomic_write(path) as temporary:
                     write_image(temporary, _side_by_side(truth, seen))
-                record = task.done([folder / name], **figures)
+                record = task.done([path], **figures)
             found = ViewFigures(view.name, scale_of(view) * downscale, **record["notes"])
             progress.note(f"{view.name}: " + ", ".join(f"{k} {v:.4g}" for k, v in record["notes"].items()))
             done.append(found)
@@ -186,9 +199,9 @@ def _chosen(run: Run, split: str, scale: int | None) -> tuple[Sequence[View], in
         raise OptionError("option out of range", where="scale", expected="1 or more", actual=scale)
     if not run.views.multiscale:
         return views, scale
-    chosen = [view for view in views if scale_of(view) == scale]
+    chosen = [view for view in views if scale_of(view) * trained == scale]
     if not chosen:
-        there = sorted({scale_of(view) for view in views})
+        there = sorted({scale_of(view) * trained for view in views})
         raise OptionError(
             "no views of this scale", where=run.options.scene, expected="one of " + ", ".join(map(str, there)),
             actual=scale,
@@ -196,14 +209,22 @@ def _chosen(run: Run, split: str, scale: int | None) -> tuple[Sequence[View], in
     return chosen, trained
 
 
-def view_figures(truth: Image, seen: Image, with_lpips: bool = False) -> dict[str, float]:
+def view_figures(
+    truth: Image, seen: Image, with_lpips: bool = False, known: Bool[np.ndarray, "H W"] | None = None
+) -> dict[str, float]:
     """A picture's figures by name.
+
+    Args:
+        truth, seen: equal where nothing is known, so that SSIM and LPIPS find no fault there.
+        with_lpips: whether LPIPS is among them.
+        known: pixels that PSNR is of; by default all.
 
     Raises:
         OptionError: too small for a figure, or LPIPS cannot be had.
     """
     a, b = (torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None] for image in (seen, truth))
-    figures = {"psnr": min(float(psnr(a, b)), 100.0), "ssim": float(ssim(a, b))}
+    counted = (a, b) if known is None else [image[:, :, torch.from_numpy(known)][:, :, None] for image in (a, b)]
+    figures = {"psnr": min(float(psnr(*counted)), 100.0), "ssim": float(ssim(a, b))}
     return {**figures, "lpips": float(lpips(a, b))} if with_lpips else figures
 
 

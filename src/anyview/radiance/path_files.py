@@ -21,6 +21,8 @@ from anyview.scene.intrinsics import camera_from_values
 from anyview.scene.load import load_scene
 from anyview.typing import Pose
 
+_LEAST_FOV = 1e-6  # degrees: with less, focal lengths overflow
+
 
 def from_file(path: str | Path, size: tuple[int, int] | None = None) -> CameraPath:
     """The cameras of a file, in its order.
@@ -79,15 +81,16 @@ def _nerfstudio(path: Path, content: Mapping[str, Any]) -> CameraPath:
     words = "render_width", "render_height"
     try:
         width, height = (int(content[word]) for word in words)
+        cx, cy = width / 2, height / 2
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise OptionError("no size of the frames", where=path, expected=" and ".join(words)) from error
     for i, frame in enumerate(_list(path, content, "camera_path")):
         where = f"{path} (frame {i})"
         fov = frame.get("fov")
-        if not isinstance(fov, int | float) or not 0 < fov < 180:
+        if not isinstance(fov, int | float) or not _LEAST_FOV <= fov < 180:
             raise OptionError("no field of view", where=where, expected='"fov" between 0 and 180 degrees', actual=fov)
-        focal = 0.5 * height / math.tan(0.5 * math.radians(fov))
-        camera = Camera.pinhole(width, height, focal, focal, width / 2, height / 2)
+        focal = cy / math.tan(0.5 * math.radians(fov))
+        camera = Camera.pinhole(width, height, focal, focal, cx, cy)
         made.append((camera, _pose(frame.get("camera_to_world"), "camera_to_world", where)))
     return made
 
@@ -104,6 +107,6 @@ def _pose(values: Any, name: str, where: str) -> Pose:
     """world_from_cam, OpenCV axes, from 16 numbers or rows of them; a missing last row is added."""
     try:
         matrix = np.array(values, np.float64).reshape(-1, 4)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise OptionError("frame without a pose", where=where, expected=f'4x4 numbers in "{name}"') from error
     return check_pose(np.vstack([matrix, [0, 0, 0, 1]]) if len(matrix) == 3 else matrix, where) @ CV_FROM_GL

@@ -1,6 +1,7 @@
 """A film from a field: frames of colour and depth along a camera path, then both as films.
 
-A frame that is done for the same checkpoint and camera is not rendered again.
+A frame that is done for the same checkpoint and camera is not rendered again. Each frame has a record in the folder's
+`.anyview`, by which files of ours are told from others.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from anyview.formats.files import atomic_write
+from anyview.errors import WorkspaceError
+from anyview.formats.files import atomic_write, digest_file
 from anyview.formats.images import read_image, write_image
 from anyview.formats.video import VideoWriter
 from anyview.progress import SILENT, Progress
 from anyview.radiance.colors import colored, depth_limits
 from anyview.radiance.image import render_view
-from anyview.radiance.paths import camera_path
+from anyview.radiance.paths import KINDS, camera_path
 from anyview.radiance.ray_table import Shot
 from anyview.radiance.run import Run, shot_depths
 from anyview.training.memory import Chunk
@@ -60,18 +62,19 @@ def render_path(
         frames: how many; a file has its own.
         size: width and height, pixels; the first view's by default.
         fps: frames per second.
-        out: the folder; `RUN/renders/KIND` by default.
+        out: the folder; by default `RUN/renders/KIND`, for a file `RUN/renders/STEM-DIGEST` (of its content).
         progress: told of every frame.
 
     Raises:
         OptionError: a path that the scene does not allow, a bad file, or films cannot be written here.
-        WorkspaceError: the folder cannot be written to, or another process renders there.
+        WorkspaceError: the folder cannot be written to, holds pictures of others, or another process renders there.
     """
     path = camera_path(run.views.scene, kind, frames, size)
-    out = run.folder / "renders" / Path(kind).stem if out is None else out
+    out = run.folder / "renders" / _film_name(kind) if out is None else out
     near, far = shot_depths(run.views)
     camera = path[0][0]
     color, depth = (VideoWriter(out / f"{name}.mp4", camera.width, camera.height, fps) for name in ("color", "depth"))
+    _refuse_strangers(out)
     workspace, chunk = Workspace(out), Chunk(run.renderer.rays_at_once, note=progress.note)
     with hold(workspace):
         with progress.stage("render", len(path)) as advance:
@@ -93,6 +96,16 @@ def render_path(
     return Film(len(path), color.path, depth.path, out)
 
 
+def _film_name(kind: str) -> str:
+    """A folder's name; files of one name, or of a kind's, are told apart by their content."""
+    return kind if kind in KINDS else f"{Path(kind).stem}-{digest_file(Path(kind))[:8]}"
+
+
+def _records(out: Path) -> Path:
+    """Where a record lies for each frame of ours."""
+    return out / ".anyview" / "tasks" / "frame"
+
+
 def _color(out: Path, number: int) -> Path:
     return out / "color" / f"{number:05d}.png"
 
@@ -107,6 +120,7 @@ def _render_frame(run: Run, shot: Shot, number: int, workspace: Workspace, chunk
     if task.fresh:
         return
     seen = render_view(run.renderer, shot, chunk)
+    workspace.task(task.name, None).done([])  # killed from here on, the frame is known as ours
     color, depth = _color(workspace.root, number), _depth(workspace.root, number)
     with atomic_write(color) as temporary:
         write_image(temporary, seen.rgb.clip(0, 1))
@@ -125,8 +139,23 @@ def _scale(out: Path, frames: int) -> tuple[float, float]:
     return depth_limits(np.concatenate(found))
 
 
+def _refuse_strangers(out: Path) -> None:
+    """Raise a WorkspaceError where the frames' folders hold a file that is none of ours; hidden files do not count."""
+    for folder, suffixes in ((out / "color", (".png",)), (out / "depth", (".png", ".npy"))):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            ours = path.suffix in suffixes and (_records(out) / f"{path.stem}.json").is_file()
+            if not ours and not path.name.startswith("."):
+                raise WorkspaceError(
+                    "a film's frames would mix with files that are none of its own", where=folder, actual=path.name,
+                    hint="choose another --out, or move them away",
+                )  # fmt: skip
+
+
 def _remove_others(out: Path, frames: int) -> None:
     """Frames of a longer path that was rendered here before."""
-    for path in [*(out / "color").glob("*.png"), *(out / "depth").glob("*.*")]:
-        if path.stem.isdigit() and int(path.stem) >= frames:
-            path.unlink()
+    for record in sorted(_records(out).glob("[0-9]*.json")):
+        number = int(record.stem)
+        if number >= frames:
+            for path in (_color(out, number), _depth(out, number), _depth(out, number).with_suffix(".png")):
+                path.unlink(missing_ok=True)
+            record.unlink()

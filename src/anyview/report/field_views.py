@@ -145,7 +145,7 @@ def _rendered(run: Run, view: View, by: int, chunk: Chunk) -> ShownView:
     if picture.known is not None:
         rgb[~picture.known] = truth[~picture.known]
     try:
-        figures = view_figures(truth, rgb)
+        figures = view_figures(truth, rgb, known=picture.known)
     except OptionError:  # too small for one
         figures = {}
     size = (picture.camera.width, picture.camera.height)

@@ -48,7 +48,7 @@ def camera_from_values(values: Mapping[str, Any], size: tuple[int, int], where: 
     words = ("fl_x", "fl_y", "cx", "cy", "w", "h", "camera_angle_x", "camera_angle_y", *_WORDS["FULL_OPENCV"])
     try:
         number = {word: float(values[word]) for word in words if values.get(word) is not None}
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise SceneError("camera values are not numbers", where=where) from error
     if bad := [word for word, value in number.items() if not math.isfinite(value)]:
         raise SceneError("camera values are not finite", where=where, actual=", ".join(bad))
@@ -127,6 +127,6 @@ def _model(values: Mapping[str, Any], number: Mapping[str, float], square: bool,
 def _focal(angle: float | None, side: int, where: str) -> float:
     if not angle:
         return 0.0
-    if not 0 < angle < math.pi:
+    if not 0 < 0.5 * angle < 0.5 * math.pi:  # halved, the least positive number is zero
         raise SceneError("impossible field of view", where=where, expected="between 0 and pi radians", actual=angle)
     return 0.5 * side / math.tan(0.5 * angle)

@@ -58,6 +58,15 @@ def lpips(
         return model(a.float().clamp(0, 1), b.float().clamp(0, 1), normalize=True).reshape(len(a))
 
 
+def load_lpips(network: Literal["alex", "vgg"] = "alex") -> None:
+    """Have LPIPS's network at hand, downloaded if need be, so that `lpips` will not fail for want of it.
+
+    Raises:
+        OptionError: the weights, torchmetrics or torchvision cannot be had.
+    """
+    _lpips_network(network)
+
+
 def _check_size(image: Tensor, least: int, figure: str) -> None:
     if min(image.shape[-2:]) < least:
         raise OptionError(
