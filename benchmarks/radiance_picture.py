@@ -52,6 +52,7 @@ def main() -> None:
     curve.set_xscale("log")
     curve.set_xticks(minutes, [f"{m:g}" for m in minutes])
     curve.minorticks_off()
+    curve.margins(y=0.12)
     curve.set_xlabel(f"minutes of training on {record['machine']['cores']} cores, no GPU")
     curve.set_ylabel("PSNR on views not learnt from, dB")
     curve.grid(alpha=0.3)
