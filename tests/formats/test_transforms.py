@@ -115,6 +115,7 @@ def test_multiscale_principal_point_off_the_middle(tmp_path: Path) -> None:
         (metadata(lossmult=[1.0]), "lists of different lengths.*'lossmult': 1"),
         (metadata(near=["close", 2.0]), r"no numbers in .*\(train 0\)"),
         (metadata(focal=["x", 1.0]), r"no numbers in .*\(train 0\)"),
+        (metadata(width=[8, 10**400]), r"no numbers in .*\(train 1\)"),
         (metadata(cam2world=[EYE, [1, 2, 3]]), r"no numbers in .*\(train 1\)"),
     ],
 )
