@@ -51,11 +51,11 @@ def main() -> None:
     print(json.dumps(record["difference"]))
 
 
-def difference(pair: dict[str, list[float]]) -> dict[str, float]:
-    """Mean and standard error, dB."""
+def difference(pair: dict[str, list[float]]) -> dict[str, float | None]:
+    """Mean and standard error, dB; one pair has none."""
     apart = np.subtract(pair["bfloat16"], pair["float32"])
-    error = apart.std(ddof=1) / len(apart) ** 0.5 if len(apart) > 1 else np.nan
-    return {"mean": round(float(apart.mean()), 3), "standard_error": round(float(error), 3)}
+    error = round(float(apart.std(ddof=1) / len(apart) ** 0.5), 3) if len(apart) > 1 else None
+    return {"mean": round(float(apart.mean()), 3), "standard_error": error}
 
 
 if __name__ == "__main__":
