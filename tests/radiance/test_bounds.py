@@ -13,7 +13,8 @@ from anyview.cameras.poses import inverse, look_at
 from anyview.cameras.rays import pixel_centers, project, rays
 from anyview.errors import SceneError
 from anyview.formats.ply import write_ply
-from anyview.radiance.bounds import Outline, _carved, reconstructed_points, visual_hull
+from anyview.radiance.bounds import Outline, _carved, visual_hull
+from anyview.radiance.reconstructed import reconstructed_points
 from anyview.scene.scene import ArrayPixels, Scene, View
 
 CAMERA = Camera.pinhole(64, 64, 80.0, 80.0, 32.0, 32.0)

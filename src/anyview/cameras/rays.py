@@ -51,3 +51,9 @@ def pixel_centers(width: int, height: int) -> Float64[np.ndarray, "N 2"]:
     """The centres of all pixels, row by row."""
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
+def largest_shift(camera: Camera) -> float:
+    """Pixels by which a point at depth 1 moves at most, anywhere in a pinhole's image, when it shifts by 1."""
+    x, y = max(camera.cx, camera.width - camera.cx), max(camera.cy, camera.height - camera.cy)
+    return float(max(np.hypot(camera.fx, x), np.hypot(camera.fy, y)))

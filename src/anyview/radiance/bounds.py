@@ -10,25 +10,24 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from jaxtyping import Float64, UInt8
-from scipy.ndimage import binary_dilation
 
 from anyview.cameras.models import Camera
+from anyview.cameras.rays import largest_shift
 from anyview.errors import OptionError, SceneError
-from anyview.formats.ply import read_ply
 from anyview.radiance.depths import box_of_interest, far_is_told
 from anyview.radiance.inner import inner_cube
 from anyview.radiance.options import DataOptions
 from anyview.radiance.pictures import read_picture
+from anyview.radiance.reconstructed import around, left_open, reconstructed_points
 from anyview.radiance.views import FieldViews
 from anyview.scene.attention import converging_axes
 from anyview.scene.scene import Scene, View
-from anyview.typing import Points, Pose
+from anyview.typing import Pose
 
 _SEARCH = 64  # cells per side of the grid in which the object is looked for
 _TIGHTENINGS = 3  # of the cube around what is found
 _MARGIN = 1.02
 _ROUNDING = 1e-9  # of the cameras' coordinates: what is less is no distance
-_AROUND = 2  # cells around a reconstructed point in which the surface may be
 
 
 class GridBounds(NamedTuple):
@@ -46,7 +45,7 @@ def grid_bounds(
 ) -> GridBounds:
     """The visual hull where all training views have masks; else the box of interest, else what the cameras look at.
 
-    With `geometry`, the folder of a reconstruction, only the surroundings of its points and of its mesh are possible.
+    With `geometry`, the folder of a reconstruction, only cells that it leaves open are possible.
 
     Args:
         contraction: see `GridOptions`.
@@ -69,15 +68,10 @@ def grid_bounds(
     if outlines is not None:
         low, side, possible = visual_hull(replace(views.scene, views=views.train), outlines, cells)
     else:
-        low, side = _cube(views, data) if points is None else _around(points, cells)
+        low, side = _cube(views, data) if points is None else around(points, cells)
         possible = np.ones((cells, cells, cells), np.uint8)
-    if points is not None:
-        possible = possible & shell(points, low, side, cells)
-        if not possible.any():
-            raise SceneError(
-                "the reconstruction lies elsewhere", where=geometry, expected="one of the same scene",
-                hint="reconstruct this scene",
-            )  # fmt: skip
+    if geometry is not None and points is not None:
+        possible = left_open(geometry, points, low, side, possible)
     return GridBounds(low, side, possible, outlines is not None)
 
 
@@ -148,40 +142,6 @@ def visual_hull(
     return low, side, _carved(outlines, low, side, cells)
 
 
-def _around(points: Points, cells: int) -> tuple[Float64[np.ndarray, "3"], float]:
-    """Corner and side of a cube that holds the points and the cells around them, world."""
-    low, high = points.min(0), points.max(0)
-    side = float((high - low).max()) * (1 + 2 * (_AROUND + 1) / cells)
-    return (low + high) / 2 - side / 2, side
-
-
-def shell(points: Points, low: Float64[np.ndarray, "3"], side: float, cells: int) -> UInt8[np.ndarray, "G G G"]:
-    """Cells of a cube within two cells of a point (z, y, x)."""
-    index = np.floor((points - low) / side * cells).astype(np.int64)
-    index = index[((index >= 0) & (index < cells)).all(1)]
-    near = np.zeros((cells, cells, cells), bool)
-    near[index[:, 2], index[:, 1], index[:, 0]] = True
-    return binary_dilation(near, np.ones((3, 3, 3), bool), _AROUND).astype(np.uint8)
-
-
-def reconstructed_points(work: Path) -> Points:
-    """The dense cloud and the mesh's vertices of a reconstruction's folder.
-
-    Raises:
-        SceneError: neither is there, or both are empty.
-    """
-    found = [read_ply(work / name).xyz for name in ("fused.ply", "mesh.ply") if (work / name).is_file()]
-    if not found:
-        raise SceneError(
-            "no reconstruction", where=work, expected="fused.ply or mesh.ply",
-            hint="run `anyview reconstruct SCENE --out WORK` first",
-        )  # fmt: skip
-    points: Points = np.concatenate(found).astype(np.float64)
-    if not len(points):
-        raise SceneError("the reconstruction is empty", where=work, hint="run `anyview reconstruct` on the scene again")
-    return points
-
-
 def _carved(
     outlines: Sequence[Outline], low: Float64[np.ndarray, "3"], side: float, cells: int
 ) -> UInt8[np.ndarray, "G G G"]:  # fmt: skip
@@ -196,15 +156,9 @@ def _carved(
             matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1.0]])
             projections.append(matrix @ pose[:3])
             corner = float(pose[2, :3] @ center + pose[2, 3] - np.abs(pose[2, :3]).sum() * side / 2)  # the nearest one
-            reach = int(np.ceil(radius * _slant(camera) / max(corner, near, radius)))
+            reach = int(np.ceil(radius * largest_shift(camera) / max(corner, near, radius)))
             grown.append(cv2.dilate(mask, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)))
             on_edge = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
             whole.append(bool(mask.any() and not on_edge))  # an empty mask says nothing of what is outside the image
         carve(cells, low, side, np.stack(projections), np.stack(grown), np.array(whole), keep)
     return keep.reshape(cells, cells, cells)
-
-
-def _slant(camera: Camera) -> float:
-    """Pixels by which a point at depth 1 moves at most, anywhere in the image, when it shifts by 1 in any direction."""
-    x, y = max(camera.cx, camera.width - camera.cx), max(camera.cy, camera.height - camera.cy)
-    return float(max(np.hypot(camera.fx, x), np.hypot(camera.fy, y)))

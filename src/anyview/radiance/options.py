@@ -146,7 +146,7 @@ class GridOptions:
     steps: int = 512
     """Steps along the diagonal of the scene's cube; of the inner one where space is bent."""
     first_steps: int = 256
-    """The same when training begins."""
+    """The same when training begins; they get closer over 6000 steps, or over all of a longer training."""
     distortion: float = 0.01
     """Weight of the distortion loss, which gathers the light of a ray in one place; where space is bent, from 0 on."""
     samples: int = 32768
@@ -154,7 +154,7 @@ class GridOptions:
     rate: float = 0.02
     """Learning rate of the table at the start; the network has half of it."""
     last_rate: float = 0.03
-    """Share of the learning rate that is left at the end."""
+    """Share of the learning rate that is left at the end; it falls during the second half of the training."""
     least_alpha: float = 0.003
     """Cells through which a step is less opaque than this are passed over."""
     reopened: float = 0.0

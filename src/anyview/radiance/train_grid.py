@@ -27,6 +27,7 @@ from anyview.training.trainee import GeneratorState, Moment, Stateful
 
 _UPDATE_EVERY = 16  # steps between looks at all cells
 _WARMUP = 20  # steps in which the learning rate rises
+_FINE_FROM = 6000  # steps of training before which samples are not as close as they can be
 _NETWORK_RATE = 0.5  # of the table's
 _EXPOSURE_RATE = 0.01
 
@@ -98,7 +99,7 @@ class GridTrainee(FieldTrainee):
         index = self._draw(count)
         rays, straight, alpha = self._pixels.at(index)
         rgb, behind = self._mixed(rays, straight, alpha)
-        field.steps = o.first_steps * (o.steps / o.first_steps) ** moment.share
+        field.steps = o.first_steps * (o.steps / o.first_steps) ** min(moment.share, moment.step / _FINE_FROM)
         result, densities, packed = field(rays, self._generator)
         self._per_ray.add(len(packed.points) / count)
         self._set_rates(moment)
@@ -144,7 +145,7 @@ class GridTrainee(FieldTrainee):
 
     def _set_rates(self, moment: Moment) -> None:
         o = self._options.grid
-        rate = o.rate * min(1.0, (moment.step + 1) / _WARMUP) * o.last_rate**moment.share
+        rate = o.rate * min(1.0, (moment.step + 1) / _WARMUP) * o.last_rate ** max(0.0, 2 * moment.share - 1)
         self._table_adam.param_groups[0]["lr"] = rate
         self._network_adam.param_groups[0]["lr"] = _NETWORK_RATE * rate
         if self._exposure is not None:

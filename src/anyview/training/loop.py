@@ -37,6 +37,8 @@ __all__ = ["GeneratorState", "LoopOptions", "Moment", "Stateful", "Trainee", "Tr
 
 T = TypeVar("T")
 
+_FIRST_VALIDATION = 0.25  # share of a limited time after which there has been one
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -111,9 +113,6 @@ def train(
             _loop(session)
         last = checkpoints.best if record.best else checkpoints.path(record.step)
         return TrainingResult(record.step, record.seconds, record.figures, record.best, last)
-
-
-_FIRST_VALIDATION = 0.25  # share of a limited time after which there has been one
 
 
 def _loop(session: Session) -> None:

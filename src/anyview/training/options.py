@@ -38,8 +38,8 @@ class LoopOptions:
     devices: int = 1
     """How many of them."""
     precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed", "64-true"] = "auto"
-    """Of the network's arithmetic, in Lightning's words; `auto` is `32-true`, but for models that were measured to lose
-    next to nothing by less on this kind of machine. A run keeps what it began with."""
+    """Of the network's arithmetic, in Lightning's words. `auto` is `32-true`; a model for which lower precision was
+    measured to be safe and faster on this kind of machine takes that. A run keeps what it began with."""
 
     def __post_init__(self) -> None:
         """Raise an OptionError where a value cannot work, before any work is done."""

@@ -11,7 +11,7 @@ import torch
 from anyview.errors import SceneError
 from anyview.formats.ply import write_ply
 from anyview.progress import SILENT
-from anyview.radiance.bounds import _outlines, grid_bounds, shell
+from anyview.radiance.bounds import _outlines, grid_bounds
 from anyview.radiance.grid.compositing import Packed
 from anyview.radiance.image import render_view
 from anyview.radiance.occupancy import Occupancy
@@ -19,6 +19,7 @@ from anyview.radiance.options import DataOptions, GridOptions, RadianceOptions
 from anyview.radiance.pictures import read_picture
 from anyview.radiance.ray_table import Shot
 from anyview.radiance.rays import Rays, camera_rays
+from anyview.radiance.reconstructed import shell
 from anyview.radiance.run import open_run
 from anyview.radiance.train import train_field
 from anyview.radiance.views import field_views

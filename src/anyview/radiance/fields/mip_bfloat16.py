@@ -25,15 +25,9 @@ _TOGETHER = 4096  # samples that go through the layers together: 2 MiB of 256 fe
 _AT_ONCE = 4  # such groups whose gradients are added up before they leave their thread
 
 
-def field(
-    keep: bool, mean: Tensor, variance: Tensor, seen: Tensor, density: Tensor, color: Tensor, head: Tensor,
-    *layers: Tensor,
-) -> Tensor:  # fmt: skip
-    """(B, S, 4): raw density and colour, without their biases.
-
-    Arguments as `mip_float32.field` has them.
-    """
-    return cast(Tensor, _Field.apply(keep, mean, variance, seen, density, color, head, *layers))
+def field(*arguments: Any) -> Tensor:
+    """(B, S, 4): raw density and colour, without their biases; arguments as `mip_float32.field` has them."""
+    return cast(Tensor, _Field.apply(*arguments))
 
 
 class _Features:
