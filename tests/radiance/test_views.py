@@ -84,6 +84,8 @@ def test_views_are_held_back_where_there_are_none_to_validate_on() -> None:
     assert len(made.train) == 8
     assert [v.name for v in made.split("test")] == ["test/0.png", "test/1.png"]
     assert field_views(scene, DataOptions(holdout=0)).val == ()
+    with pytest.raises(OptionError, match=r"every view would be held back in data\.holdout: expected 0, or 2 or more"):
+        DataOptions(holdout=1)
     own = field_views(Scene((*ring(10), *ring(2, split="val"))), DataOptions(holdout=4))
     assert (len(own.train), [v.name for v in own.val]) == (10, ["val/0.png", "val/1.png"])
     with pytest.raises(OptionError, match="no views of this split in the scene: expected one of train, test, f"):

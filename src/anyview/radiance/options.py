@@ -39,13 +39,18 @@ class DataOptions:
     memory_gib: float = 4.0
     """Training pixels that need more memory, GiB, lie in a file of the run's folder."""
     holdout: int = 8
-    """Where a scene has no validation views, every n-th training view is held back for it; 0 holds none back."""
+    """Where a scene has no validation views, every n-th training view is held back for it, n at least 2; 0 holds
+    none back."""
     bounds: tuple[float, float, float, float, float, float] | None = None
     """Box of interest in the world: xmin, ymin, zmin, xmax, ymax, zmax, scene units; null asks the scene."""
 
     def __post_init__(self) -> None:
         """Raise an OptionError where a value cannot work."""
         _at_least("data", self, downscale=1, memory_gib=0, holdout=0, near=0, far=0)
+        if self.holdout == 1:
+            raise OptionError(
+                "every view would be held back", where="data.holdout", expected="0, or 2 or more", actual=1,
+            )  # fmt: skip
         if self.near is not None and self.far is not None and not self.near < self.far:
             raise OptionError(
                 "near is not before far", where="data", expected="near < far", actual=f"{self.near} and {self.far}"

@@ -118,7 +118,7 @@ def _hold_back(train: tuple[View, ...], every: int) -> tuple[tuple[View, ...], t
     numbers: dict[bytes, int] = {}
     for view in train:
         numbers.setdefault(view.world_from_cam.tobytes(), len(numbers))
-    held = {pose for pose, number in numbers.items() if every > 1 and number % every == every // 2}
+    held = {pose for pose, number in numbers.items() if number % every == every // 2}
     return (
         tuple(v for v in train if v.world_from_cam.tobytes() not in held),
         tuple(v for v in train if v.world_from_cam.tobytes() in held),
