@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from anyview.errors import FormatError
-from anyview.formats.coco import CocoData, CocoImage, read_coco
+from anyview.formats.coco import CocoAnnotation, CocoData, CocoImage, read_coco
 from anyview.formats.coco_masks import decode_mask
 from anyview.formats.images import image_header, read_rgb
 from anyview.progress import SILENT, Progress
@@ -114,7 +114,8 @@ class CocoInstances:
 
         Areas and boxes are the file's own where they can be believed, so figures compare with other people's.
         """
-        annotations, ids = [], self.classes.ids
+        ids = self.classes.ids
+        annotations: list[CocoAnnotation] = []
         for picture in self._pictures:
             for thing in picture.things:
                 number = len(annotations) + 1  # COCO's evaluation takes 0 for no annotation

@@ -19,7 +19,8 @@ def ground_truth(data: InstanceData, names: Sequence[str]) -> CocoData:
         data: the images.
         names: of their files.
     """
-    images, annotations = [], []
+    images: list[CocoImage] = []
+    annotations: list[CocoAnnotation] = []
     for index, (name, (height, width)) in enumerate(zip(names, data.sizes, strict=True)):
         images.append(CocoImage(index, name, width, height))
         target = data[index][1]

@@ -24,7 +24,7 @@ from anyview.formats.coco import CocoData
 from anyview.segmentation.classes import Classes
 
 Target: TypeAlias = dict[str, Tensor]
-Item: TypeAlias = tuple[UInt8[Tensor, "3 H W"], Target]
+Item: TypeAlias = tuple[UInt8[Tensor, "3 _ _"], Target]
 """An RGB image and its target."""
 
 
