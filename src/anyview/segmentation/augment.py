@@ -9,14 +9,18 @@ Letters: H rows, W columns. Everything random comes from the generator that is g
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
-from torchvision.transforms import functional as colours
 
 from anyview.segmentation.augment_options import AugmentOptions
 from anyview.segmentation.items import InstanceData, Item, Target, keep, remasked
+
+_LUMA = (0.299, 0.587, 0.114)
+_CHROMA = ((0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))  # of NTSC's YIQ: hue is an angle in its plane
 
 PADDING = (124, 116, 104)
 """The mean colour of ImageNet, which a model's normalisation makes 0."""
@@ -121,15 +125,23 @@ def color_jitter(
     saturation: float = 0.2,
     hue: float = 0.02,
 ) -> Item:
-    """Colours changed, each by up to a share, in this order."""
-    image = item[0]
-    strengths = (brightness, contrast, saturation)
-    changes = (colours.adjust_brightness, colours.adjust_contrast, colours.adjust_saturation)
-    for change, strength in zip(changes, strengths, strict=True):
-        factor = uniform(generator, 1 - strength, 1 + strength)
-        image = change(image, factor) if strength else image
-    shift = uniform(generator, -hue, hue)
-    return (colours.adjust_hue(image, shift) if hue else image), item[1]
+    """Colours changed, each by up to a share: times a factor, away from the mean grey, away from each pixel's grey, and
+    turned around the axis of greys.
+
+    All four are linear, so they are one matrix, and what is too bright or too dark is cut off once.
+    """
+    image, target = item
+    bright, contrasting, colourful = (uniform(generator, 1 - s, 1 + s) for s in (brightness, contrast, saturation))
+    angle = 2 * math.pi * uniform(generator, -hue, hue)
+    luma = torch.tensor(_LUMA)
+    to_grey = luma.expand(3, 3)
+    turn = torch.tensor([[1.0, 0, 0], [0, math.cos(angle), -math.sin(angle)], [0, math.sin(angle), math.cos(angle)]])
+    yiq = torch.tensor([_LUMA, *_CHROMA])
+    matrix = torch.linalg.inv(yiq) @ turn @ yiq @ (colourful * torch.eye(3) + (1 - colourful) * to_grey)
+    pixels = image.reshape(3, -1).float()
+    mean = bright * float(luma @ pixels.mean(1))
+    changed = (bright * contrasting * matrix) @ pixels + (1 - contrasting) * mean
+    return changed.round_().clamp_(0, 255).byte().reshape(image.shape), target
 
 
 def _window(item: Item, size: tuple[int, int], window: tuple[int, int, int, int]) -> Item:

@@ -87,7 +87,6 @@ def _coco_file(root: Path, split: Split) -> tuple[Path, list[Path]] | None:
         raise FormatError(
             "no labelled images", where=root,
             expected="annotations/instances_train*.json, one *.json with images/, or images/ with instances/",
-            hint="docs/segmentation.md shows the layouts",
         )  # fmt: skip
     _alone(files, root)
     return (files[0], _beside(files[0])) if split == "train" else None
