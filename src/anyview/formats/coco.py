@@ -211,6 +211,8 @@ def _box(value: Any) -> Box:
 
 
 def _whole(value: Any) -> int:
+    if type(value) is int:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
         raise ValueError(f"{value!r} is no whole number")
     return int(value)
