@@ -39,7 +39,8 @@ def test_things_without_a_pixel_are_gone() -> None:
     target = make_target(masks, torch.tensor([5, 6, 7]), 9)
     assert target["labels"].tolist() == [5, 7]
     assert target["boxes"].tolist() == [[2, 1, 3, 2], [4, 3, 5, 4]]
-    after = remasked(target, target["masks"] * torch.tensor([0, 1], dtype=torch.uint8)[:, None, None])
+    masks = target["masks"] * torch.tensor([0, 1], dtype=torch.uint8)[:, None, None]
+    after = remasked(target, masks, target["boxes"])
     assert {k: len(v) for k, v in after.items() if k != "image_id"} == dict.fromkeys(
         ("boxes", "labels", "masks", "iscrowd", "area"), 1
     )

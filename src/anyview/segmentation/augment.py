@@ -1,8 +1,8 @@
 """Variations of a labelled image: mirroring, scale, large-scale jitter, copy-paste, colours.
 
 Large-scale jitter and copy-paste are those of Ghiasi et al. 2021, "Simple copy-paste is a strong data augmentation
-method for instance segmentation" (arXiv 2012.07177, section 3). Masks are resized to the nearest pixel
-centre, images bilinearly with antialiasing; boxes and areas follow the masks, and things without a pixel are gone.
+method for instance segmentation" (arXiv 2012.07177, section 3). Masks are resized to the nearest pixel centre, images
+bilinearly with antialiasing; boxes are those of the masks where these are cut or covered. What has no pixel is gone.
 
 Letters: H rows, W columns. Everything random comes from the generator that is given.
 """
@@ -17,10 +17,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from anyview.segmentation.augment_options import AugmentOptions
-from anyview.segmentation.items import InstanceData, Item, Target, keep, remasked
+from anyview.segmentation.items import InstanceData, Item, Target, keep, mask_boxes, remasked, uncovered
 
 _LUMA = (0.299, 0.587, 0.114)
 _CHROMA = ((0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))  # of NTSC's YIQ: hue is an angle in its plane
+
+_CUT = 1e-3  # how far a box may lie beyond a window that does not cut it, pixels
 
 PADDING = (124, 116, 104)
 """The mean colour of ImageNet, which a model's normalisation makes 0."""
@@ -112,7 +114,7 @@ def copy_paste(item: Item, other: Item, generator: torch.Generator) -> Item:
     pasted = keep(extra, chosen)
     above = pasted["masks"].amax(0)
     image = torch.where(above.bool(), source, image)
-    below = remasked(target, target["masks"] * (1 - above))
+    below = uncovered(target, above)
     joined = {name: torch.cat([below[name], pasted[name]]) for name in below if name != "image_id"}
     return image, {**joined, "image_id": target["image_id"]}
 
@@ -153,7 +155,10 @@ def _window(item: Item, size: tuple[int, int], window: tuple[int, int, int, int]
     y = _nearest(torch.arange(top, top + height), rows, size[0])
     x = _nearest(torch.arange(left, left + width), columns, size[1])
     masks = target["masks"].index_select(1, y).index_select(2, x)
-    return scaled.contiguous(), remasked(target, masks)
+    boxes = target["boxes"] * torch.tensor([size[1] / columns, size[0] / rows] * 2)
+    boxes = boxes - torch.tensor([left, top, left, top])
+    whole = ((boxes > -_CUT) & (boxes < torch.tensor([width, height, width, height]) + _CUT)).all(1, keepdim=True)
+    return scaled.contiguous(), remasked(target, masks, torch.where(whole, boxes, mask_boxes(masks)))
 
 
 def _nearest(places: Tensor, before: int, after: int) -> Tensor:

@@ -20,6 +20,7 @@ from anyview.segmentation.classes import Classes
 from anyview.segmentation.oddities import Oddities
 
 _SURE = 16.0  # area from which on a polygon inside the image is taken to have pixels
+_FITS = 0.5  # least intersection over union of a box with that of its mask
 _TOLERANCE = 1.0  # how far a box may reach beyond its image, pixels
 
 
@@ -70,7 +71,7 @@ def usable_things(data: CocoData, classes: Classes, where: Path, odd: Oddities) 
                 labels[annotation.category_id],
                 annotation.crowd,
                 segmentation,
-                _box(annotation, image, odd),
+                _box(annotation, segmentation, image, odd),
                 annotation.area,
             )
             found.setdefault(image.id, []).append(thing)
@@ -159,7 +160,7 @@ def _may_be_empty(polygon: Float64[np.ndarray, "_"], image: CocoImage) -> bool:
     return bool(abs(twice) < 2 * _SURE)
 
 
-def _box(annotation: CocoAnnotation, image: CocoImage, odd: Oddities) -> Box | None:
+def _box(annotation: CocoAnnotation, segmentation: Segmentation, image: CocoImage, odd: Oddities) -> Box | None:
     """The box as given where it can be believed, cut off at the image's sides."""
     if annotation.box is None:
         return None
@@ -174,7 +175,28 @@ def _box(annotation: CocoAnnotation, image: CocoImage, odd: Oddities) -> Box | N
         return None
     if max(left - x, top - y, x + w - right, y + h - bottom) > _TOLERANCE:
         odd.add("boxes that reach beyond their image, cut off", example)
-    return left, top, right - left, bottom - top
+    box = left, top, right - left, bottom - top
+    if _overlap(box, _extent(segmentation, image)) < _FITS:
+        odd.add("boxes that do not fit their mask, taken from the mask", example)
+        return None
+    return box
+
+
+def _extent(segmentation: Segmentation, image: CocoImage) -> Box:
+    """The box of a segmentation; for polygons that of their corners, cut off at the image's sides."""
+    if isinstance(segmentation, RLE):
+        return mask_box(segmentation)
+    x, y = np.concatenate([p[0::2] for p in segmentation]), np.concatenate([p[1::2] for p in segmentation])
+    left, top = max(float(x.min()), 0.0), max(float(y.min()), 0.0)
+    return left, top, min(float(x.max()), image.width) - left, min(float(y.max()), image.height) - top
+
+
+def _overlap(a: Box, b: Box) -> float:
+    """Intersection over union."""
+    wide = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    high = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    both = max(wide, 0.0) * max(high, 0.0)
+    return both / (a[2] * a[3] + b[2] * b[3] - both)
 
 
 def true_annotation(thing: Thing, image: CocoImage, category: int, number: int) -> CocoAnnotation:

@@ -21,7 +21,7 @@ from anyview.formats.images import image_header, read_rgb
 from anyview.progress import SILENT, Progress
 from anyview.segmentation.classes import Classes, Numbering, classes_of
 from anyview.segmentation.coco_checks import Thing, true_annotation, usable_things
-from anyview.segmentation.items import Item, make_target
+from anyview.segmentation.items import Item, make_target, mask_boxes
 from anyview.segmentation.oddities import Oddities
 
 _STEPS = 256  # images between two tellings of progress
@@ -107,7 +107,12 @@ class CocoInstances:
             mask[...] = decode_mask(thing.rle(image))
         labels = torch.tensor([t.label for t in things], dtype=torch.int64)
         crowd = torch.tensor([int(t.crowd) for t in things], dtype=torch.int64)
-        return pixels, make_target(torch.from_numpy(masks), labels, image.id, crowd)
+        boxes = mask_boxes(torch.from_numpy(masks))
+        for i, thing in enumerate(things):
+            if thing.box is not None:
+                x, y, w, h = thing.box
+                boxes[i] = torch.tensor([x, y, x + w, y + h])
+        return pixels, make_target(torch.from_numpy(masks), labels, image.id, crowd, boxes)
 
     def ground_truth(self) -> CocoData:
         """What an evaluation compares with: the things of all images, crowds included, with run lengths.
