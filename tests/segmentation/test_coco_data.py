@@ -204,6 +204,17 @@ def test_paths_of_another_machine_count_by_their_last_part(tmp_path: Path, name:
     assert (len(data), notes) == (4, [])
 
 
+def _twice(content: dict[str, Any]) -> None:
+    content["categories"].append({"id": 5, "name": "car"})
+    content["annotations"][0]["category_id"] = 5
+
+
+def test_a_group_may_have_the_name_of_its_class(tmp_path: Path) -> None:
+    content = instances()
+    content["categories"].append({"id": 0, "name": "car", "supercategory": "none"})
+    assert opened(tmp_path, content)[0].classes == opened(tmp_path, instances())[0].classes
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -212,7 +223,7 @@ def test_paths_of_another_machine_count_by_their_last_part(tmp_path: Path, name:
             r"category that is not listed in .*annotation 1\): expected one of 3, 17",
         ),
         (lambda c: c.update(categories=[]), "no categories in"),
-        (lambda c: c["categories"].append({"id": 5, "name": "car"}), "two categories of one name in .*: found car"),
+        (_twice, "two categories of one name in .*: found car"),
         (_set("images", "width", 41), r"image size contradicts its annotations in .*0\.png: expected 41x30 .* 40x30"),
         (lambda c: c.update(annotations=c["annotations"][2:3]), "no thing has a mask that can be used in"),
     ],
@@ -325,8 +336,8 @@ def test_what_a_model_learns_is_what_it_is_measured_by() -> None:
     from faster_coco_eval import COCO, COCOeval_faster
 
     data = CocoInstances(TINY / "annotations" / "instances_val2017.json", [TINY / "val2017"])
-    results = []
-    for i in range(len(data)):
+    results, some = [], range(0, len(data), 4)
+    for i in some:
         target = data[i][1]
         for (x0, y0, x1, y1), label, mask in zip(
             target["boxes"].tolist(), target["labels"].tolist(), target["masks"].numpy(), strict=True
@@ -338,6 +349,7 @@ def test_what_a_model_learns_is_what_it_is_measured_by() -> None:
     found = truth.loadRes(result_dicts(results))
     for kind in ("bbox", "segm"):
         evaluation = COCOeval_faster(truth, found, kind, print_function=lambda *_: None)
+        evaluation.params.imgIds = [truth.dataset["images"][i]["id"] for i in some]
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

@@ -69,6 +69,13 @@ def test_classes_of_a_model_are_found_by_name(tmp_path: Path) -> None:
         InstanceFolder(write(tmp_path / "c", numbers, "box\ncup\n"), classes=model)
 
 
+def test_splits_may_share_their_classes(tmp_path: Path) -> None:
+    numbers = np.where(NUMBERS == 1, 2003, 0).astype(np.uint16)
+    (tmp_path / "classes.txt").write_text("box\nball\n")
+    assert InstanceFolder(write(tmp_path / "train", numbers)).classes.names == ("background", "box", "ball")
+    assert InstanceFolder(write(tmp_path / "mine", numbers)).classes.names == ("background", "object")
+
+
 def test_an_empty_picture_is_no_thing(tmp_path: Path) -> None:
     target = InstanceFolder(write(tmp_path, np.zeros((5, 6), np.uint8)))[0][1]
     assert target["masks"].shape == (0, 5, 6)

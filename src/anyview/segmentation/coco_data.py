@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from anyview.errors import FormatError
-from anyview.formats.coco import CocoAnnotation, CocoData, CocoImage, read_coco
+from anyview.formats.coco import CocoAnnotation, CocoCategory, CocoData, CocoImage, read_coco
 from anyview.formats.coco_masks import decode_mask
 from anyview.formats.images import image_header, read_rgb
 from anyview.progress import SILENT, Progress
@@ -68,7 +68,7 @@ class CocoInstances:
         progress: Progress = SILENT,
     ) -> None:
         data, odd = read_coco(file), Oddities()
-        self.classes = classes_of(data.categories, file, numbering) if classes is None else classes
+        self.classes = classes_of(_categories(data), file, numbering) if classes is None else classes
         things = usable_things(data, self.classes, file, odd)
         self._crowds = crowds
         self._pictures = _pictures(data, file, folders, things, odd, progress)
@@ -126,6 +126,13 @@ class CocoInstances:
                 number = len(annotations) + 1  # COCO's evaluation takes 0 for no annotation
                 annotations.append(true_annotation(thing, picture.image, ids[thing.label], number))
         return CocoData(tuple(p.image for p in self._pictures), tuple(annotations), self.classes.categories())
+
+
+def _categories(data: CocoData) -> list[CocoCategory]:
+    """All but those that nothing has and whose name another has: some tools list a group by the name of its class."""
+    used = {a.category_id for a in data.annotations}
+    names = {c.name for c in data.categories if c.id in used}
+    return [c for c in data.categories if c.id in used or c.name not in names]
 
 
 def _pictures(

@@ -2,7 +2,7 @@
 
     FOLDER/images/NAME.jpg        (or .png, ...)
     FOLDER/instances/NAME.png     8 or 16 bits: 0 is the background, every other number one thing
-    FOLDER/classes.txt            optional: names of classes, one a line
+    FOLDER/classes.txt            optional: names of classes, one a line; splits may share one above them
 
 Without `classes.txt` all things are of one class, "object". With it a thing's number is 1000 times its class (1 is the
 first line) plus a number of its own, as Cityscapes has them. A thing may be in several pieces.
@@ -27,6 +27,8 @@ from anyview.segmentation.items import Item, make_target
 from anyview.segmentation.oddities import Oddities
 
 IMAGES, INSTANCES, CLASSES = "images", "instances", "classes.txt"
+SPLITS = ("train", "val", "valid", "validation")
+"""Names of folders of one split; these may share the `classes.txt` of the folder above."""
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 _PER_CLASS = 1000
 
@@ -112,7 +114,8 @@ def is_instance_folder(folder: Path) -> bool:
 
 def _classes(folder: Path) -> tuple[Classes, bool]:
     """The folder's classes, and whether the numbers tell them."""
-    path = next((p / CLASSES for p in (folder, folder.parent) if (p / CLASSES).is_file()), None)
+    places = (folder, folder.parent) if folder.name in SPLITS else (folder,)
+    path = next((place / CLASSES for place in places if (place / CLASSES).is_file()), None)
     if path is None:
         return named_classes(["object"]), False
     names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
