@@ -9,7 +9,15 @@ import pytest
 from PIL import Image
 
 from anyview.errors import FormatError
-from anyview.formats.images import image_size, read_image, write_image
+from anyview.formats.images import (
+    Header,
+    image_header,
+    image_size,
+    read_image,
+    read_numbers,
+    read_rgb,
+    write_image,
+)
 
 RNG = np.random.default_rng(0)
 BYTES = RNG.integers(0, 256, (6, 9, 4)).astype(np.uint8)
@@ -115,3 +123,57 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
         write_image(tmp_path / "a.png", BYTES[..., :2])
     with pytest.raises(FormatError, match="no image format has this suffix"):
         write_image(tmp_path / "a.xyz", BYTES)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_every_mode_becomes_bytes(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    if mode == "I;16":
+        Image.fromarray(BYTES[..., 0].astype(np.uint16) * 257).save(path)
+    else:
+        Image.fromarray(BYTES if "A" in mode else BYTES[..., :3]).convert(mode).save(path)
+    rgb = read_rgb(path)
+    assert rgb.dtype == np.uint8
+    np.testing.assert_array_equal(rgb, np.rint(read_image(path)[0] * 255))
+    if mode == "I;16":
+        np.testing.assert_array_equal(rgb[..., 1], BYTES[..., 0])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_rotation_in_the_header_is_applied_when_asked(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(BYTES[..., :3]).save(tmp_path / "a.png", exif=exif)
+    assert image_header(tmp_path / "a.png") == Header(9, 6, orientation, 1)
+    a = BYTES[..., :3]
+    turned = {1: a, 2: a[:, ::-1], 3: a[::-1, ::-1], 4: a[::-1], 5: a.transpose(1, 0, 2)}  # EXIF 2.3, table 6
+    turned |= {6: np.rot90(a, -1), 7: turned[5][::-1, ::-1], 8: np.rot90(a)}
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png", upright=True), turned[orientation])
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), a)
+
+
+def test_a_film_gives_its_first_frame(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (9, 6), colour) for colour in ("red", "blue", "lime")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert image_header(tmp_path / "a.gif").frames == 3
+    assert (read_rgb(tmp_path / "a.gif") == (255, 0, 0)).all()
+
+
+def test_numbers_of_things(tmp_path: Path) -> None:
+    numbers = np.array([[0, 1, 300], [65535, 2, 3]], np.uint16)
+    Image.fromarray(numbers).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_numbers(tmp_path / "a.png"), numbers)
+    palette = Image.fromarray(np.array([[0, 3], [2, 1]], np.uint8)).convert("P")
+    palette.putpalette([9, 9, 9] * 4)
+    palette.save(tmp_path / "p.png")
+    np.testing.assert_array_equal(read_numbers(tmp_path / "p.png"), [[0, 3], [2, 1]])
+    write_image(tmp_path / "c.png", BYTES[..., :3])
+    with pytest.raises(FormatError, match=r"has colours, not numbers in .*c\.png"):
+        read_numbers(tmp_path / "c.png")
+
+
+def test_an_empty_file_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    for read in (read_rgb, read_numbers, image_header, read_image):
+        with pytest.raises(FormatError, match=r"image cannot be read in .*a\.png: found 0 bytes; copy it again"):
+            read(tmp_path / "a.png")

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, Integer, UInt8
 from PIL import Image as PillowImage
+from PIL import ImageOps
 
 from anyview.errors import FormatError
 
+_ORIENTATION = 0x0112  # EXIF's tag
 _BROKEN = (OSError, SyntaxError, ValueError, struct.error, zlib.error, EOFError, PillowImage.DecompressionBombError)
 
 
@@ -46,6 +49,81 @@ def image_size(path: str | Path) -> tuple[int, int]:
         with PillowImage.open(path) as image:
             width, height = image.size
             return width, height
+    except _BROKEN as error:
+        raise _explain(path, error) from error
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an image file says of itself.
+
+    Attributes:
+        width, height: of the stored pixels.
+        orientation: EXIF's, 1 to 8: how the stored pixels are to be turned and mirrored to be looked at; 1 is as they
+            are, and from 5 on width and height change places.
+        frames: more than one where the picture moves or has pages.
+    """
+
+    width: int
+    height: int
+    orientation: int = 1
+    frames: int = 1
+
+
+def image_header(path: str | Path) -> Header:
+    """Size, orientation and number of frames, without reading the pixels.
+
+    Raises:
+        FormatError: missing, or not an image.
+    """
+    path = Path(path)
+    try:
+        with PillowImage.open(path) as image:
+            orientation = image.getexif().get(_ORIENTATION, 1)
+            orientation = orientation if orientation in range(1, 9) else 1
+            frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # its others are previews
+            return Header(*image.size, orientation, frames)
+    except _BROKEN as error:
+        raise _explain(path, error) from error
+
+
+def read_rgb(path: str | Path, upright: bool = False) -> UInt8[np.ndarray, "H W 3"]:
+    """Colours in 8 bits, whatever the file has: 16 bits are rounded, transparency is dropped, a film gives its first
+    frame.
+
+    Args:
+        path: of the file.
+        upright: turn and mirror the pixels as EXIF's orientation asks.
+
+    Raises:
+        FormatError: missing, not an image, or cut short.
+    """
+    path = Path(path)
+    try:
+        with PillowImage.open(path) as image:
+            image.load()
+            turned = ImageOps.exif_transpose(image) if upright else image
+            if turned.mode.startswith(("I", "F")):
+                return _to_bytes(_split(turned)[0])
+            return np.array(turned.convert("RGB"))
+    except _BROKEN as error:
+        raise _explain(path, error) from error
+
+
+def read_numbers(path: str | Path) -> Integer[np.ndarray, "H W"]:
+    """A picture whose values are numbers of things: 8 or 16 bits, the indices of a palette, or 0 and 1.
+
+    Raises:
+        FormatError: missing, cut short, or colours.
+    """
+    path = Path(path)
+    try:
+        with PillowImage.open(path) as image:
+            image.load()
+            if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
+                expected = "one channel of 8 or 16 bits, or a palette"
+                raise FormatError("the picture has colours, not numbers", where=path, expected=expected)
+            return np.array(image).astype(np.int32)
     except _BROKEN as error:
         raise _explain(path, error) from error
 
@@ -109,4 +187,6 @@ def _explain(path: Path, error: BaseException) -> FormatError:
         return FormatError(f"image cannot be opened ({error.strerror})", where=path)
     if isinstance(error, PillowImage.DecompressionBombError):
         return FormatError("image is too large", where=path, actual=str(error))
+    if path.is_file() and path.stat().st_size == 0:
+        return FormatError("image cannot be read", where=path, actual="0 bytes", hint="copy it again, or remove it")
     return FormatError("image cannot be read", where=path, actual=str(error), hint="it is damaged, or no image at all")

@@ -142,8 +142,8 @@ def render_scene(
 
         def work(job: tuple[str, str, Pose, int]) -> tuple[View, Truth, UInt8[np.ndarray, "H W C"]]:
             name, split, pose, number = job
-            linear, truth = _render_view(stage, camera, pose)
-            rgba = _develop(linear, noise, blur, transparent, np.random.default_rng([seed, 11, number]))
+            linear, truth = render_view(stage, camera, pose)
+            rgba = develop(linear, noise, blur, transparent, np.random.default_rng([seed, 11, number]))
             rgb = rgba[:, :, :3].astype(np.float32) / np.float32(255)
             pixels = ArrayPixels(rgb, rgba[:, :, 3] >= 128 if transparent else None)
             advance()
@@ -183,7 +183,7 @@ def _check(
         raise OptionError("`blur` is out of range", expected="0 or more pixels", actual=blur)
 
 
-def _render_view(stage: Stage, camera: Camera, pose: Pose) -> tuple[Float64[np.ndarray, "H W 4"], Truth]:
+def render_view(stage: Stage, camera: Camera, pose: Pose) -> tuple[Float64[np.ndarray, "H W 4"], Truth]:
     """Linear RGB of the covered part with the covered share, and the truth."""
     from anyview.scene._rendering import PIXEL, VIEW, render
 
@@ -198,7 +198,7 @@ def _render_view(stage: Stage, camera: Camera, pose: Pose) -> tuple[Float64[np.n
     return np.concatenate([pixels["color"], pixels["alpha"][:, :, None]], axis=2), truth
 
 
-def _develop(
+def develop(
     linear: Float64[np.ndarray, "H W 4"], noise: float, blur: float, transparent: bool, rng: np.random.Generator
 ) -> UInt8[np.ndarray, "H W C"]:
     """Linear light to 8-bit sRGB with straight alpha: soft shoulder, lens blur, noise."""
