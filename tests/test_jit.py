@@ -46,3 +46,9 @@ def test_what_kernels_inline_counts_without_kernels_of_its_own() -> None:
     for path in (folder / "limits.py", folder / "gather.py", folder / "bfloat16.py"):
         assert b"anyview.jit import" not in path.read_bytes()
         assert path in kernel_sources()
+
+
+def test_what_is_made_a_kernel_by_another_file_counts() -> None:
+    marked = [path for path in SOURCE.rglob("*.py") if "\n@jit\n" in path.read_text()]
+    assert SOURCE / "scene" / "_sdf.py" in marked
+    assert set(marked) <= set(kernel_sources())

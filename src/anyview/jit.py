@@ -7,6 +7,7 @@ changes such a part would otherwise go on with the old machine code. Here the st
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -20,12 +21,13 @@ __all__ = ["kernel_sources", "njit", "prange", "source_digest"]
 
 _PACKAGE = Path(__file__).parent
 _STANDARD = "UserProvidedCacheLocator,InTreeCacheLocator,UserWideCacheLocator,IPythonCacheLocator,ZipCacheLocator"
+_KERNEL = re.compile(rb"^@n?jit\b|anyview\.jit import", re.MULTILINE)  # a file that has some, or makes some for others
 
 
 def kernel_sources() -> list[Path]:
     """All files that hold kernels or are parts of them: constants, instructions that are given to LLVM one by one."""
     paths = sorted(_PACKAGE.rglob("*.py"))
-    return [p for p in paths if p.parent.name == "kernels" or b"anyview.jit import" in p.read_bytes()]
+    return [p for p in paths if p.parent.name == "kernels" or _KERNEL.search(p.read_bytes())]
 
 
 @cache
