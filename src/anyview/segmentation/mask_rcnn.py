@@ -1,0 +1,178 @@
+"""Mask R-CNN (He et al. 2017, arXiv 1703.06870) with a feature pyramid: images to boxes, classes and masks.
+
+State-dict keys, results and losses are torchvision's. What differs: losses and detections can be had in either mode, a
+batch goes through every step as one, and masks may be asked for in smaller forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from anyview.segmentation.anchors import check_anchors, grid_anchors
+from anyview.segmentation.backbone import Backbone
+from anyview.segmentation.layers import FrozenBatchNorm
+from anyview.segmentation.options import MaskRCNNOptions
+from anyview.segmentation.paste import crop_masks, paste_binary, paste_masks
+from anyview.segmentation.roi_heads import RoIHeads, as_regions
+from anyview.segmentation.rpn import Objectness, RegionProposals
+from anyview.segmentation.state_keys import rename_old_keys
+from anyview.segmentation.targets import Target, Truth, check_targets, resized, scale
+from anyview.segmentation.transform import Batch, Images, Size, prepare
+
+MaskForm: TypeAlias = Literal["soft", "binary", "crops"]
+Losses: TypeAlias = dict[str, Float[Tensor, ""]]
+Found: TypeAlias = dict[str, Any]
+"""`boxes` (N, 4), `labels` (N,), `scores` (N,), `masks`: see `MaskRCNN.detect`."""
+
+_LEVELS = 5
+
+
+class MaskRCNN(nn.Module):
+    """A model of any ResNet and any anchors.
+
+    Args:
+        options: what it is made of; the defaults are torchvision's `maskrcnn_resnet50_fpn`.
+
+    Raises:
+        OptionError: the anchors do not fit.
+    """
+
+    def __init__(self, options: MaskRCNNOptions | None = None) -> None:
+        super().__init__()
+        self.options = o = options or MaskRCNNOptions()
+        check_anchors(o.anchors, _LEVELS)
+        norm = partial(FrozenBatchNorm if o.frozen_norms else nn.BatchNorm2d, eps=o.norm_epsilon)
+        self.backbone = Backbone(o.body, norm, None if o.version == 1 else nn.BatchNorm2d)
+        self.backbone.body.freeze_all_but(o.trained_stages)
+        self.rpn = RegionProposals(o.anchors.per_place, o.version, o.proposals)
+        self.roi_heads = RoIHeads(o.num_classes, o.version, o.detections)
+        self.register_load_state_dict_pre_hook(rename_old_keys)
+
+    def forward(
+        self, images: Images, targets: Sequence[Target] | None = None, generator: torch.Generator | None = None
+    ) -> list[Found] | Losses | tuple[Losses, list[Found]]:
+        """Detections without targets; with targets losses in training mode, losses and detections in eval mode.
+
+        Args:
+            images: a list of (3, H, W), or one batch (B, 3, H, W); sRGB in [0, 1].
+            targets: see `losses`.
+            generator: see `losses`.
+
+        Raises:
+            OptionError: see `losses`.
+        """
+        if targets is None:
+            return self.detect(images)
+        if self.training:
+            return self.losses(images, targets, generator)
+        # two passes where images draw from several sizes would differ, so both take the size of eval mode
+        batch, truth = self._batch(images, targets, False, generator)
+        maps, found = self._look(batch)
+        return self._losses(batch, maps, found, truth, generator), self._detect(batch, maps, found, 0.0, "soft")
+
+    def losses(self, images: Images, targets: Sequence[Target], generator: torch.Generator | None = None) -> Losses:
+        """The five losses, whatever the mode (which only norms, and the choice among several sizes, depend on).
+
+        Args:
+            images: see `forward`.
+            targets: for each image a dict of `boxes` (N, 4), float pixels (x0, y0, x1, y1); `labels` (N,), int64, 1 and
+                up; `masks` (N, H, W), 0 or 1; and perhaps `iscrowd` (N,), nonzero where a box is a crowd: such boxes
+                teach nothing, and what lies in them is not taken for background. N may be 0.
+            generator: of the samples; None is torch's own.
+
+        Raises:
+            OptionError: an image or target of wrong shape or type, a box without area, a label that is no class.
+        """
+        batch, truth = self._batch(images, targets, self.training, generator)
+        maps, found = self._look(batch)
+        return self._losses(batch, maps, found, truth, generator)
+
+    @torch.no_grad()
+    def detect(self, images: Images, min_score: float = 0.0, masks: MaskForm = "soft") -> list[Found]:
+        """The objects in each image, best first, whatever the mode.
+
+        Args:
+            images: see `forward`.
+            min_score: detections below cost no mask; beside the threshold that the model's options give.
+            masks: "soft" gives probabilities (N, 1, H, W), float32; "binary" bool of the same shape, at least 0.5;
+                "crops" a `MaskCrops`, which keeps only the boxes' pixels.
+
+        Returns:
+            For each image `boxes` (N, 4), pixels of the image; `labels` (N,); `scores` (N,); `masks`.
+
+        Raises:
+            OptionError: an image of wrong shape or type.
+        """
+        batch = prepare(images, self.options.images)
+        return self._detect(batch, *self._look(batch), min_score, masks)
+
+    def _batch(
+        self, images: Images, targets: Sequence[Target], training: bool, generator: torch.Generator | None
+    ) -> tuple[Batch, list[Truth]]:
+        """Images and what is known of them, checked, at the network's size."""
+        batch = prepare(images, self.options.images, training, generator)
+        check_targets(targets, batch.originals, self.options.num_classes)
+        device = batch.images.device
+        moved = [{k: v.to(device) if isinstance(v, Tensor) else v for k, v in t.items()} for t in targets]
+        return batch, [resized(t, *sizes) for t, *sizes in zip(moved, batch.originals, batch.sizes, strict=True)]
+
+    def _look(self, batch: Batch) -> tuple[list[Tensor], Objectness]:
+        """The pyramid's maps, and what the proposal head says of them."""
+        maps = self.backbone(batch.images)
+        places = [(m.shape[-2], m.shape[-1]) for m in maps]
+        height, width = batch.images.shape[-2:]
+        anchors = grid_anchors(self.options.anchors, places, (height, width), batch.images.device)
+        return maps, self.rpn.head(maps, anchors)
+
+    def _losses(
+        self,
+        batch: Batch,
+        maps: list[Tensor],
+        found: Objectness,
+        truth: list[Truth],
+        generator: torch.Generator | None,
+    ) -> Losses:
+        """Of both stages."""
+        proposals = self.rpn.propose(found, batch.limits, training=True)
+        heads = self.roi_heads.losses(maps, proposals, truth, generator)
+        return {**heads, **self.rpn.losses(found, truth, generator)}
+
+    def _detect(
+        self, batch: Batch, maps: list[Tensor], found: Objectness, min_score: float, form: MaskForm
+    ) -> list[Found]:
+        """The second stage and the way back to the images."""
+        proposals = self.rpn.propose(found, batch.limits, training=False)
+        boxes, labels, scores, valid = self.roi_heads.detect(maps, proposals, batch.limits)
+        valid = valid & (scores >= min_score)
+        small = self.roi_heads.masks(maps, as_regions(boxes, valid), labels[valid])
+        return [
+            _result(b[v] * scale(size, original, b), k[v], s[v], m, original, form)
+            for b, k, s, v, m, size, original in zip(
+                boxes,
+                labels,
+                scores,
+                valid,
+                small.split(valid.sum(1).tolist()),
+                batch.sizes,
+                batch.originals,
+                strict=True,
+            )
+        ]
+
+
+def _result(boxes: Tensor, labels: Tensor, scores: Tensor, masks: Tensor, size: Size, form: MaskForm) -> Found:
+    """One image's dict."""
+    pasted: Any
+    if form == "crops":
+        pasted = crop_masks(masks, boxes, size)
+    elif form == "binary":
+        pasted = paste_binary(masks, boxes, size)[:, None]
+    else:
+        pasted = paste_masks(masks, boxes, size)[:, None]
+    return {"boxes": boxes, "labels": labels, "scores": scores, "masks": pasted}

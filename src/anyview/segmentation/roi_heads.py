@@ -1,0 +1,144 @@
+"""What the two heads make of proposals: detections and their masks, or losses.
+
+Letters: B images, P proposals of each, D detections of each, R regions of all images, K candidates of each image.
+A region is (index of the image, x0, y0, x1, y1). While PyTorch compiles or exports, every shape is fixed and what
+does not count is marked; otherwise what does not count is left out.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from anyview.segmentation import box_head, mask_head
+from anyview.segmentation.box_head import BoxPredictor, ConvHead, LinearHead, box_losses
+from anyview.segmentation.boxes import DETECTION_WEIGHTS, at_least, clip, decode, encode
+from anyview.segmentation.candidates import candidates
+from anyview.segmentation.mask_head import MaskHead, MaskPredictor, mask_loss
+from anyview.segmentation.matching import BACKGROUND, IGNORED, match, sample
+from anyview.segmentation.options import DetectionOptions
+from anyview.segmentation.pooling import STRIDES, pool
+from anyview.segmentation.rpn import Proposals
+from anyview.segmentation.suppression import best, suppress
+from anyview.segmentation.targets import Truth, boxes_of
+
+_LEAST_SIDE = 1e-2  # pixels
+
+
+class Detections(NamedTuple):
+    """Objects of each image, best first.
+
+    Attributes:
+        boxes: pixels of the batch.
+        labels: classes, 1 and up.
+        scores: probabilities.
+        valid: which are detections; the others fill up.
+    """
+
+    boxes: Float[Tensor, "B D 4"]
+    labels: Int[Tensor, "B D"]
+    scores: Float[Tensor, "B D"]
+    valid: Bool[Tensor, "B D"]
+
+
+class RoIHeads(nn.Module):
+    """Box head and mask head with their decisions."""
+
+    def __init__(self, num_classes: int, version: int, options: DetectionOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.box_head = LinearHead() if version == 1 else ConvHead(nn.BatchNorm2d)
+        self.box_predictor = BoxPredictor(num_classes)
+        self.mask_head = MaskHead(None if version == 1 else nn.BatchNorm2d)
+        self.mask_predictor = MaskPredictor(num_classes)
+
+    @torch.no_grad()
+    def detect(self, maps: list[Tensor], proposals: Proposals, sizes: Float[Tensor, "B 2"]) -> Detections:
+        """What the proposals are.
+
+        Args:
+            maps: the pyramid, finest first.
+            proposals: of each image.
+            sizes: height and width of each image in the batch, pixels.
+        """
+        o = self.options
+        regions = as_regions(*proposals)
+        logits, offsets = self._boxes(maps, regions)
+        found = candidates(logits.softmax(-1)[:, 1:], regions[:, 0].long(), proposals.valid, o)
+        region, label = found.region, found.column + 1
+        boxes = clip(decode(offsets[region, label], regions[region, 1:], DETECTION_WEIGHTS), sizes)
+        valid = found.valid & at_least(boxes, _LEAST_SIDE)
+        # classes are told apart by shifts, in float64, which keeps every digit of a box
+        shift = label[..., None] * (sizes.max().double() + 1)
+        keep = suppress(boxes + shift, found.scores.double(), valid, [label.shape[1]], o.nms_threshold)
+        order, valid, scores = best(found.scores, keep, o.most)
+        boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4))
+        return Detections(boxes, label.gather(1, order), scores, valid)
+
+    @torch.no_grad()
+    def masks(
+        self, maps: list[Tensor], regions: Float[Tensor, "R 5"], labels: Int[Tensor, "R"]
+    ) -> Float[Tensor, "R 28 28"]:
+        """Probability of being the object, for a grid of places in each region's box."""
+        return self._masks(maps, regions, labels).sigmoid()
+
+    def losses(
+        self, maps: list[Tensor], proposals: Proposals, truth: list[Truth], generator: torch.Generator | None = None
+    ) -> dict[str, Float[Tensor, ""]]:
+        """`loss_classifier`, `loss_box_reg` and `loss_mask` over sampled proposals, the true boxes among them.
+
+        Args:
+            maps: the pyramid, finest first.
+            proposals: of each image.
+            truth: of each image.
+            generator: of the sample.
+        """
+        o = self.options
+        own = pad_sequence([t.boxes for t in truth], batch_first=True)
+        exists = pad_sequence([torch.ones_like(t.labels, dtype=torch.bool) for t in truth], batch_first=True)
+        boxes, valid = torch.cat([proposals.boxes, own], 1), torch.cat([proposals.valid, exists], 1)
+        matched = torch.stack(
+            [
+                match(t.boxes, b, o.positive_iou, o.positive_iou, False, t.crowds)
+                for t, b in zip(truth, boxes, strict=True)
+            ]
+        ).masked_fill(~valid, IGNORED)
+        chosen = sample(matched >= 0, matched == BACKGROUND, o.samples, o.positive_share, generator)
+        image, place = chosen.nonzero(as_tuple=True)
+        index = matched[image, place]
+        regions = torch.cat([image[:, None].to(boxes.dtype), boxes[image, place]], 1)
+        objects = index >= 0
+        image, index, inside = image[objects], index[objects], regions[objects]
+        labels = torch.zeros_like(objects, dtype=torch.long)
+        starts = torch.tensor([0] + [len(t.labels) for t in truth], device=image.device).cumsum(0)
+        labels[objects] = torch.cat([t.labels for t in truth])[starts[image] + index]
+        wanted = encode(boxes_of(truth, image, index), inside[:, 1:], DETECTION_WEIGHTS)
+        losses = box_losses(*self._boxes(maps, regions), labels, wanted)
+        if len(inside):
+            logits = self._masks(maps, inside, labels[objects])
+            return {**losses, "loss_mask": mask_loss(logits, inside[:, 1:], image, index, truth)}
+        unused = torch.stack([p.sum() for head in (self.mask_head, self.mask_predictor) for p in head.parameters()])
+        return {**losses, "loss_mask": 0 * unused.sum()}  # a gradient of zero for each, as other processes expect
+
+    def _boxes(self, maps: list[Tensor], regions: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (R, C) and offsets (R, C, 4)."""
+        logits, offsets = self.box_predictor(self.box_head(pool(maps[: len(STRIDES)], regions, box_head.SIDE)))
+        return logits, offsets
+
+    def _masks(self, maps: list[Tensor], regions: Tensor, labels: Tensor) -> Tensor:
+        """Logits of each region's class."""
+        pooled = pool(maps[: len(STRIDES)], regions, mask_head.SIDE)
+        return self.mask_predictor(self.mask_head(pooled), labels)
+
+
+def as_regions(boxes: Float[Tensor, "B P 4"], valid: Bool[Tensor, "B P"]) -> Float[Tensor, "R 5"]:
+    """Valid boxes in one list; while compiling, all boxes."""
+    if torch.compiler.is_compiling():
+        image = torch.arange(len(boxes), device=boxes.device)[:, None].expand(valid.shape).reshape(-1)
+        return torch.cat([image[:, None].to(boxes.dtype), boxes.reshape(-1, 4)], 1)
+    image, place = valid.nonzero(as_tuple=True)
+    return torch.cat([image[:, None].to(boxes.dtype), boxes[image, place]], 1)
