@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+from copy import deepcopy
+from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -47,9 +49,9 @@ _SPREAD = {
 }
 
 
-def oracle(kind: str, seed: int = 0) -> Oracle:
+def oracle(kind: str) -> Oracle:
     """torchvision's model of kind "18", "18 frozen", "v1" or "v2", of plausible statistics, in eval mode."""
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     if kind.startswith("18"):
         norm = FrozenBatchNorm2d if "frozen" in kind else nn.BatchNorm2d
         body = resnet_fpn_backbone(backbone_name="resnet18", weights=None, norm_layer=norm, trainable_layers=5)
@@ -62,18 +64,22 @@ def oracle(kind: str, seed: int = 0) -> Oracle:
 
 def ours(kind: str) -> MaskRCNN:
     """Our model of the same kind, with random weights, in eval mode."""
-    from dataclasses import replace
-
     body = "resnet18" if kind.startswith("18") else "resnet50"
     version = 2 if kind == "v2" else 1
     return MaskRCNN(replace(OPTIONS, body=body, version=version, frozen_norms="frozen" in kind)).eval()
 
 
-def pair(kind: str, seed: int = 0) -> tuple[Oracle, MaskRCNN]:
-    """Both with the oracle's weights."""
-    theirs, mine = oracle(kind, seed), ours(kind)
+@cache
+def pair(kind: str) -> tuple[Oracle, MaskRCNN]:
+    """Both with the oracle's weights, in eval mode; whoever changes them takes a copy."""
+    theirs, mine = oracle(kind), ours(kind)
     mine.load_state_dict(theirs.state_dict())
     return theirs, mine
+
+
+def own_pair(kind: str) -> tuple[Oracle, MaskRCNN]:
+    """A pair to change."""
+    return deepcopy(pair(kind))
 
 
 @torch.no_grad()

@@ -1,22 +1,23 @@
-"""Against torchvision's models with the same weights: detections and masks, losses and gradients."""
+"""Against torchvision's models with the same weights: detections and masks."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 
-from anyview.segmentation import roi_heads, rpn
-from mask_rcnn_pair import pair, pictures, targets
+from anyview.errors import OptionError
+from anyview.segmentation.paste import MaskCrops
+from mask_rcnn_pair import ours, own_pair, pair, pictures
 
 KEYS = {"boxes", "labels", "scores", "masks"}
 
 
-def assert_same(mine: list[dict[str, Any]], theirs: list[dict[str, Tensor]], tolerance: float = 1e-4) -> None:
-    """Measured: bit for bit, but for masks (6e-7: only one class's logits are computed, in another order)."""
+def assert_same(mine: Any, theirs: list[dict[str, Tensor]], tolerance: float = 1e-4) -> None:
+    """Measured: boxes, labels and scores bit for bit, masks within 1.8e-7 (one class is computed, not all)."""
     assert len(mine) == len(theirs)
     for a, b in zip(mine, theirs, strict=True):
         assert set(a) == KEYS
@@ -26,11 +27,17 @@ def assert_same(mine: list[dict[str, Any]], theirs: list[dict[str, Tensor]], tol
             torch.testing.assert_close(a[key], b[key], rtol=0, atol=tolerance)
 
 
-BATCHES = [[(96, 128)], [(96, 128), (70, 101), (200, 90)], [(50, 60), (50, 60)], [(97, 331)]]
-
-
-@pytest.mark.parametrize("sizes", BATCHES)
-@pytest.mark.parametrize("kind", ["18", "18 frozen"])
+@pytest.mark.parametrize(
+    ("kind", "sizes"),
+    [
+        ("18", [(96, 128)]),
+        ("18", [(96, 128), (70, 101), (200, 90)]),
+        ("18", [(50, 60), (50, 60)]),
+        ("18 frozen", [(97, 331), (60, 60)]),
+        ("v1", [(120, 90), (96, 110)]),
+        ("v2", [(120, 90), (96, 110)]),
+    ],
+)
 @torch.no_grad()
 def test_detections(kind: str, sizes: list[tuple[int, int]]) -> None:
     theirs, mine = pair(kind)
@@ -40,50 +47,72 @@ def test_detections(kind: str, sizes: list[tuple[int, int]]) -> None:
     assert_same(mine(images), wanted)
 
 
-def first(positive: Tensor, negative: Tensor, count: int, share: float, generator: object = None) -> Tensor:
-    """Instead of `sample`: the first ones."""
-    chosen = positive & (positive.cumsum(1) <= int(count * share))
-    return chosen | negative & (negative.cumsum(1) <= count - chosen.sum(1, keepdim=True))
+@torch.no_grad()
+def test_a_batch_is_a_list() -> None:
+    _, mine = pair("18")
+    images = pictures([(96, 128)] * 2, seed=3)
+    assert_same(mine(torch.stack(images)), mine(images), 0)
 
 
-def their_first(sampler: Any, labels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """The same for torchvision."""
-    found: tuple[list[Tensor], list[Tensor]] = ([], [])
-    for x in labels:
-        positive, negative = x[None] >= 1, x[None] == 0
-        chosen = first(positive, negative, sampler.batch_size_per_image, sampler.positive_fraction)
-        for into, kind in zip(found, (positive, negative), strict=True):
-            into.append((chosen & kind)[0].to(torch.uint8))
-    return found
+@torch.no_grad()
+def test_no_objects() -> None:
+    theirs, mine = own_pair("18")
+    images = pictures([(96, 128), (128, 96)], seed=4)
+    scores = torch.cat([found["scores"] for found in theirs(images)])
+    for threshold, counts in ((float(scores[0]) - 1e-6, "some"), (1.0, "none")):
+        theirs.roi_heads.score_thresh = threshold
+        mine.roi_heads.options = replace(mine.roi_heads.options, score_threshold=threshold)
+        wanted = theirs(images)
+        assert ({len(w["boxes"]) for w in wanted} == {0}) == (counts == "none")
+        assert_same(mine(images), wanted)
+        assert mine(images)[0]["masks"].shape[1:] == (1, 96, 128)
 
 
-@pytest.fixture
-def _first_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rpn, "sample", first)
-    monkeypatch.setattr(roi_heads, "sample", first)
-    monkeypatch.setattr(BalancedPositiveNegativeSampler, "__call__", their_first)
+@torch.no_grad()
+def test_forms_of_masks_and_least_score() -> None:
+    _, mine = pair("18")
+    images = pictures([(96, 128), (128, 96)], seed=5)
+    soft = mine.detect(images)
+    least = float(soft[0]["scores"][2])
+    counts = []
+    for form in ("binary", "crops"):
+        for found, whole in zip(mine.detect(images, least, form), soft, strict=True):
+            chosen = whole["scores"] >= least
+            counts.append((int(chosen.sum()), len(chosen)))
+            assert torch.equal(found["boxes"], whole["boxes"][chosen])
+            wanted = whole["masks"][chosen] >= 0.5
+            if form == "binary":
+                assert torch.equal(found["masks"], wanted)
+            else:
+                assert isinstance(found["masks"], MaskCrops)
+                assert all(torch.equal(found["masks"].full(i), w[0]) for i, w in enumerate(wanted))
+    assert counts[:2] == counts[2:]
+    assert 0 < counts[0][0] < counts[0][1]
 
 
-@pytest.mark.usefixtures("_first_samples")
-@pytest.mark.parametrize("counts", [[3, 1], [0, 2], [0, 0]])
-def test_losses_and_gradients(counts: list[int]) -> None:
-    theirs, mine = pair("18")
-    sizes = [(96, 128), (110, 70)]
-    images, truth = pictures(sizes, seed=5), targets(sizes, seed=6, counts=counts)
-    theirs.train()
-    mine.train()
-    wanted = theirs(images, truth)
-    found = mine(images, truth)
-    assert isinstance(found, dict)
-    assert set(found) == set(wanted)
-    for key, loss in wanted.items():
-        assert (loss > 1e-3) == (max(counts) > 0 or key in ("loss_objectness", "loss_classifier"))
-        torch.testing.assert_close(found[key], loss, rtol=1e-4, atol=1e-6)  # measured: TODO
-    sum(wanted.values()).backward()
-    sum(found.values()).backward()
-    other = dict(theirs.named_parameters())
-    for name, parameter in mine.named_parameters():
-        assert parameter.grad is not None
-        gradient = torch.zeros_like(parameter) if other[name].grad is None else other[name].grad
-        scale = float(gradient.abs().max()) + 1e-6
-        torch.testing.assert_close(parameter.grad / scale, gradient / scale, rtol=0, atol=1e-3)  # measured: TODO
+@torch.no_grad()
+def test_lower_precision_inside_is_float32_outside() -> None:
+    _, mine = pair("18")
+    images = pictures([(96, 128)], seed=6)
+    with torch.autocast("cpu", torch.bfloat16):
+        (found,) = mine.detect(images)
+    (wanted,) = mine.detect(images)
+    assert [found[key].dtype for key in ("boxes", "scores", "masks")] == [torch.float32] * 3
+    best = wanted["scores"] > 0.6
+    near = (found["boxes"][None] - wanted["boxes"][best][:, None]).abs().amax(2)
+    assert int(best.sum()) >= 2
+    assert (near.amin(1) < 4).all()  # pixels; measured: 0.8
+
+
+@pytest.mark.parametrize("kind", ["18", "v1", "v2"])
+def test_state_dicts_go_both_ways(kind: str) -> None:
+    theirs, mine = pair(kind)
+    fresh = ours(kind)
+    assert list(fresh.state_dict()) == list(theirs.state_dict())
+    fresh.load_state_dict(theirs.state_dict())
+    own_pair(kind)[0].load_state_dict(mine.state_dict())
+
+
+def test_bad_anchors_and_images_are_named() -> None:
+    with pytest.raises(OptionError, match=r"wrong shape in images\[1\]"):
+        pair("18")[1]([torch.zeros(3, 64, 64), torch.zeros(1, 64, 64)])

@@ -30,34 +30,40 @@ class Candidates(NamedTuple):
 
 
 def candidates(
-    table: Float[Tensor, "R L"], image: Int[Tensor, "R"], proposals: Bool[Tensor, "B P"], options: DetectionOptions
+    table: Float[Tensor, "R L"], image: Int[Tensor, "R"], images: int, options: DetectionOptions
 ) -> Candidates:
-    """Entries above the threshold: all of them in their order, or while compiling the best ones of each image.
+    """All entries above the threshold, in their order.
 
     Args:
         table: probability of each class for each region.
         image: of each region, ascending.
-        proposals: the valid ones; while compiling, regions are all of them, row by row.
-        options: threshold and number.
+        images: B.
+        options: the threshold.
     """
-    if torch.compiler.is_compiling():
-        return _best(table, proposals, options)
     region, column = (table > options.score_threshold).nonzero(as_tuple=True)
     owner = image[region]
-    counts = owner.bincount(minlength=len(proposals))
+    counts = owner.bincount(minlength=images)
     most = int(counts.max())
     place = torch.arange(len(owner), device=owner.device) - (counts.cumsum(0) - counts)[owner]
 
     def spread(values: Tensor) -> Tensor:
-        return values.new_zeros((len(proposals), most)).index_put((owner, place), values)
+        return values.new_zeros((images, most)).index_put((owner, place), values)
 
     return Candidates(
         spread(region), spread(column), spread(table[region, column]), spread(torch.ones_like(owner, dtype=torch.bool))
     )
 
 
-def _best(table: Tensor, proposals: Tensor, options: DetectionOptions) -> Candidates:
-    """A fixed number of each image."""
+def best_candidates(
+    table: Float[Tensor, "R L"], proposals: Bool[Tensor, "B P"], options: DetectionOptions
+) -> Candidates:
+    """A fixed number of each image: its best, of which those above the threshold are valid.
+
+    Args:
+        table: probability of each class for each proposal, row by row: R = B P.
+        proposals: the valid ones.
+        options: threshold and number.
+    """
     images, each = proposals.shape
     kinds = table.shape[1]
     rows = table.masked_fill(~proposals.reshape(-1, 1), 0).reshape(images, each * kinds)

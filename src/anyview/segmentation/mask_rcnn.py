@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -18,8 +18,8 @@ from anyview.segmentation.anchors import check_anchors, grid_anchors
 from anyview.segmentation.backbone import Backbone
 from anyview.segmentation.layers import FrozenBatchNorm
 from anyview.segmentation.options import MaskRCNNOptions
-from anyview.segmentation.paste import crop_masks, paste_binary, paste_masks
-from anyview.segmentation.roi_heads import RoIHeads, as_regions
+from anyview.segmentation.paste import MaskCrops, crop_masks, paste_binary, paste_masks
+from anyview.segmentation.roi_heads import Detections, RoIHeads, regions_of
 from anyview.segmentation.rpn import Objectness, RegionProposals
 from anyview.segmentation.state_keys import rename_old_keys
 from anyview.segmentation.targets import Target, Truth, check_targets, resized, scale
@@ -31,6 +31,20 @@ Found: TypeAlias = dict[str, Any]
 """`boxes` (N, 4), `labels` (N,), `scores` (N,), `masks`: see `MaskRCNN.detect`."""
 
 _LEVELS = 5
+
+
+class Seen(NamedTuple):
+    """What the network's convolutions give.
+
+    Attributes:
+        batch: the images.
+        maps: the pyramid, finest first.
+        objectness: what the proposal head says.
+    """
+
+    batch: Batch
+    maps: list[Tensor]
+    objectness: Objectness
 
 
 class MaskRCNN(nn.Module):
@@ -67,14 +81,14 @@ class MaskRCNN(nn.Module):
         Raises:
             OptionError: see `losses`.
         """
-        if targets is None:
-            return self.detect(images)
+        if targets is None:  # as in `detect`, for a compiler's graph ends best in the function that it was given
+            seen, detections = self._find(images)
+            return self._finish(seen, detections, 0.0, "soft")
         if self.training:
             return self.losses(images, targets, generator)
-        # two passes where images draw from several sizes would differ, so both take the size of eval mode
-        batch, truth = self._batch(images, targets, False, generator)
-        maps, found = self._look(batch)
-        return self._losses(batch, maps, found, truth, generator), self._detect(batch, maps, found, 0.0, "soft")
+        # both look at the images once, so both take the size of eval mode where several could be drawn
+        seen, truth = self._study(images, targets, False, generator)
+        return self._losses(seen, truth, generator), self._finish(seen, self._detections(seen), 0.0, "soft")
 
     def losses(self, images: Images, targets: Sequence[Target], generator: torch.Generator | None = None) -> Losses:
         """The five losses, whatever the mode (which only norms, and the choice among several sizes, depend on).
@@ -89,11 +103,9 @@ class MaskRCNN(nn.Module):
         Raises:
             OptionError: an image or target of wrong shape or type, a box without area, a label that is no class.
         """
-        batch, truth = self._batch(images, targets, self.training, generator)
-        maps, found = self._look(batch)
-        return self._losses(batch, maps, found, truth, generator)
+        seen, truth = self._study(images, targets, self.training, generator)
+        return self._losses(seen, truth, generator)
 
-    @torch.no_grad()
     def detect(self, images: Images, min_score: float = 0.0, masks: MaskForm = "soft") -> list[Found]:
         """The objects in each image, best first, whatever the mode.
 
@@ -109,70 +121,67 @@ class MaskRCNN(nn.Module):
         Raises:
             OptionError: an image of wrong shape or type.
         """
-        batch = prepare(images, self.options.images)
-        return self._detect(batch, *self._look(batch), min_score, masks)
+        seen, detections = self._find(images)
+        return self._finish(seen, detections, min_score, masks)
 
-    def _batch(
+    @torch.no_grad()
+    def _find(self, images: Images) -> tuple[Seen, Detections]:
+        """All that happens before masks."""
+        seen = self.look(prepare(images, self.options.images))
+        return seen, self._detections(seen)
+
+    def _study(
         self, images: Images, targets: Sequence[Target], training: bool, generator: torch.Generator | None
-    ) -> tuple[Batch, list[Truth]]:
-        """Images and what is known of them, checked, at the network's size."""
+    ) -> tuple[Seen, list[Truth]]:
+        """What the network sees, and what is known of it, checked, at the network's size."""
         batch = prepare(images, self.options.images, training, generator)
         check_targets(targets, batch.originals, self.options.num_classes)
         device = batch.images.device
         moved = [{k: v.to(device) if isinstance(v, Tensor) else v for k, v in t.items()} for t in targets]
-        return batch, [resized(t, *sizes) for t, *sizes in zip(moved, batch.originals, batch.sizes, strict=True)]
+        truth = [resized(t, *sizes) for t, *sizes in zip(moved, batch.originals, batch.sizes, strict=True)]
+        return self.look(batch), truth
 
-    def _look(self, batch: Batch) -> tuple[list[Tensor], Objectness]:
-        """The pyramid's maps, and what the proposal head says of them."""
+    def look(self, batch: Batch) -> Seen:
+        """Run the backbone and the proposal head."""
         maps = self.backbone(batch.images)
         places = [(m.shape[-2], m.shape[-1]) for m in maps]
         height, width = batch.images.shape[-2:]
         anchors = grid_anchors(self.options.anchors, places, (height, width), batch.images.device)
-        return maps, self.rpn.head(maps, anchors)
+        return Seen(batch, maps, self.rpn.head(maps, anchors))
 
-    def _losses(
-        self,
-        batch: Batch,
-        maps: list[Tensor],
-        found: Objectness,
-        truth: list[Truth],
-        generator: torch.Generator | None,
-    ) -> Losses:
+    def _losses(self, seen: Seen, truth: list[Truth], generator: torch.Generator | None) -> Losses:
         """Of both stages."""
-        proposals = self.rpn.propose(found, batch.limits, training=True)
-        heads = self.roi_heads.losses(maps, proposals, truth, generator)
-        return {**heads, **self.rpn.losses(found, truth, generator)}
+        proposals = self.rpn.propose(seen.objectness, seen.batch.limits, training=True)
+        heads = self.roi_heads.losses(seen.maps, proposals, truth, generator)
+        return {**heads, **self.rpn.losses(seen.objectness, truth, generator)}
 
-    def _detect(
-        self, batch: Batch, maps: list[Tensor], found: Objectness, min_score: float, form: MaskForm
-    ) -> list[Found]:
-        """The second stage and the way back to the images."""
-        proposals = self.rpn.propose(found, batch.limits, training=False)
-        boxes, labels, scores, valid = self.roi_heads.detect(maps, proposals, batch.limits)
-        valid = valid & (scores >= min_score)
-        small = self.roi_heads.masks(maps, as_regions(boxes, valid), labels[valid])
+    def _detections(self, seen: Seen) -> Detections:
+        """Boxes with classes; of fixed shapes while PyTorch compiles."""
+        limits = seen.batch.limits
+        proposals = self.rpn.propose(seen.objectness, limits, training=False)
+        return self.roi_heads.detect(seen.maps, proposals, limits, fixed=torch.compiler.is_compiling())
+
+    @torch.compiler.disable
+    @torch.no_grad()
+    def _finish(self, seen: Seen, detections: Detections, min_score: float, form: MaskForm) -> list[Found]:
+        """Masks and the way back to the images; its shapes depend on what was found, so no compiler is let in."""
+        valid = detections.valid & (detections.scores >= min_score)
+        boxes, labels, scores = (x[valid] for x in detections[:3])
+        masks = self.roi_heads.masks(seen.maps, regions_of(detections.boxes, valid), labels)
+        sizes = zip(seen.batch.sizes, seen.batch.originals, strict=True)
+        factors = torch.stack([scale(size, original, boxes) for size, original in sizes])
+        boxes = boxes * factors[valid.nonzero()[:, 0]]
+        counts = valid.sum(1).tolist()
         return [
-            _result(b[v] * scale(size, original, b), k[v], s[v], m, original, form)
-            for b, k, s, v, m, size, original in zip(
-                boxes,
-                labels,
-                scores,
-                valid,
-                small.split(valid.sum(1).tolist()),
-                batch.sizes,
-                batch.originals,
-                strict=True,
+            {"boxes": b, "labels": k, "scores": s, "masks": _pasted(m, b, size, form)}
+            for b, k, s, m, size in zip(
+                *(x.split(counts) for x in (boxes, labels, scores, masks)), seen.batch.originals, strict=True
             )
         ]
 
 
-def _result(boxes: Tensor, labels: Tensor, scores: Tensor, masks: Tensor, size: Size, form: MaskForm) -> Found:
-    """One image's dict."""
-    pasted: Any
+def _pasted(masks: Tensor, boxes: Tensor, size: Size, form: MaskForm) -> Tensor | MaskCrops:
+    """The masks of one image in the wanted form."""
     if form == "crops":
-        pasted = crop_masks(masks, boxes, size)
-    elif form == "binary":
-        pasted = paste_binary(masks, boxes, size)[:, None]
-    else:
-        pasted = paste_masks(masks, boxes, size)[:, None]
-    return {"boxes": boxes, "labels": labels, "scores": scores, "masks": pasted}
+        return crop_masks(masks, boxes, size)
+    return (paste_binary if form == "binary" else paste_masks)(masks, boxes, size)[:, None]

@@ -86,7 +86,7 @@ class DetectionOptions:
         nms_threshold: overlap (IoU) above which the worse of two detections of a class goes.
         most: detections per image.
         candidates: most (proposal, class) pairs per image that a compiled or exported model looks at, whose shapes are
-            fixed; without compilation there is no such limit.
+            fixed; otherwise there is no such limit.
         positive_iou: a proposal is an object from this overlap on, background below.
         samples: proposals per image in the losses.
         positive_share: most of them that are objects, of 1.

@@ -1,8 +1,8 @@
 """What the two heads make of proposals: detections and their masks, or losses.
 
 Letters: B images, P proposals of each, D detections of each, R regions of all images, K candidates of each image.
-A region is (index of the image, x0, y0, x1, y1). While PyTorch compiles or exports, every shape is fixed and what
-does not count is marked; otherwise what does not count is left out.
+A region is (index of the image, x0, y0, x1, y1). Where shapes are fixed, as compilers want them, what does not count is
+marked; otherwise it is left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 from anyview.segmentation import box_head, mask_head
 from anyview.segmentation.box_head import BoxPredictor, ConvHead, LinearHead, box_losses
 from anyview.segmentation.boxes import DETECTION_WEIGHTS, at_least, clip, decode, encode
-from anyview.segmentation.candidates import candidates
+from anyview.segmentation.candidates import best_candidates, candidates
 from anyview.segmentation.mask_head import MaskHead, MaskPredictor, mask_loss
 from anyview.segmentation.matching import BACKGROUND, IGNORED, match, sample
 from anyview.segmentation.options import DetectionOptions
@@ -57,18 +57,26 @@ class RoIHeads(nn.Module):
         self.mask_predictor = MaskPredictor(num_classes)
 
     @torch.no_grad()
-    def detect(self, maps: list[Tensor], proposals: Proposals, sizes: Float[Tensor, "B 2"]) -> Detections:
+    def detect(
+        self, maps: list[Tensor], proposals: Proposals, sizes: Float[Tensor, "B 2"], fixed: bool = False
+    ) -> Detections:
         """What the proposals are.
 
         Args:
             maps: the pyramid, finest first.
             proposals: of each image.
             sizes: height and width of each image in the batch, pixels.
+            fixed: shapes depend on shapes only, never on what is found.
         """
         o = self.options
-        regions = as_regions(*proposals)
+        regions = regions_of(proposals.boxes, None if fixed else proposals.valid)
         logits, offsets = self._boxes(maps, regions)
-        found = candidates(logits.softmax(-1)[:, 1:], regions[:, 0].long(), proposals.valid, o)
+        table = logits.softmax(-1)[:, 1:]
+        found = (
+            best_candidates(table, proposals.valid, o)
+            if fixed
+            else candidates(table, regions[:, 0].long(), len(sizes), o)
+        )
         region, label = found.region, found.column + 1
         boxes = clip(decode(offsets[region, label], regions[region, 1:], DETECTION_WEIGHTS), sizes)
         valid = found.valid & at_least(boxes, _LEAST_SIDE)
@@ -135,10 +143,11 @@ class RoIHeads(nn.Module):
         return self.mask_predictor(self.mask_head(pooled), labels)
 
 
-def as_regions(boxes: Float[Tensor, "B P 4"], valid: Bool[Tensor, "B P"]) -> Float[Tensor, "R 5"]:
-    """Valid boxes in one list; while compiling, all boxes."""
-    if torch.compiler.is_compiling():
-        image = torch.arange(len(boxes), device=boxes.device)[:, None].expand(valid.shape).reshape(-1)
-        return torch.cat([image[:, None].to(boxes.dtype), boxes.reshape(-1, 4)], 1)
-    image, place = valid.nonzero(as_tuple=True)
-    return torch.cat([image[:, None].to(boxes.dtype), boxes[image, place]], 1)
+def regions_of(boxes: Float[Tensor, "B P 4"], valid: Bool[Tensor, "B P"] | None = None) -> Float[Tensor, "R 5"]:
+    """Boxes of all images in one list, row by row: the valid ones, or all."""
+    if valid is None:
+        image = torch.arange(len(boxes), device=boxes.device)[:, None].expand(boxes.shape[:2]).reshape(-1)
+        boxes = boxes.reshape(-1, 4)
+    else:
+        image, boxes = valid.nonzero(as_tuple=True)[0], boxes[valid]
+    return torch.cat([image[:, None].to(boxes.dtype), boxes], 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from anyview.errors import FormatError, OptionError
+from anyview.errors import FormatError, OptionError, is_out_of_memory
 from anyview.segmentation.layers import FrozenBatchNorm
 from anyview.segmentation.mask_rcnn import MaskRCNN
 from anyview.segmentation.state_keys import has_old_names, new_name
@@ -27,6 +28,17 @@ COCO_V1: Final = {
 _HEADS = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.")
 """What depends on the number of classes."""
 
+_DAMAGED = (  # what torch.load raises on other people's bytes
+    pickle.UnpicklingError,
+    SafetensorError,
+    RuntimeError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    struct.error,
+)
 _SHOWN = 6  # tensors that an error names
 
 
@@ -68,7 +80,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
+    except _DAMAGED as error:
+        if is_out_of_memory(error):
+            raise
         raise FormatError(
             "the file of weights cannot be read",
             where=path,
@@ -103,7 +117,9 @@ def _downloaded(version: int, progress: bool) -> dict[str, Tensor]:
             actual=str(getattr(error, "reason", error)),
             hint="connect this machine once, or bring the file from another one and pass its path",
         ) from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except _DAMAGED as error:
+        if is_out_of_memory(error):
+            raise
         raise FormatError(
             "the download of the COCO_V1 weights is damaged", where=url, actual=str(error), hint="run it again"
         ) from error
@@ -130,5 +146,5 @@ def _load(model: nn.Module, state: dict[str, Tensor], where: str, reset_heads: b
             actual="; ".join(wrong[:_SHOWN] + rest),
             hint="pass reset_heads=True (--reset-heads) to start the last layers anew" if only_heads else None,
         )
-    kept = {name: own[name] for name in (heads if reset_heads else ()) | (own.keys() & counters)}
-    model.load_state_dict({**{n: t for n, t in state.items() if n in own}, **kept})
+    kept = counters | (heads if reset_heads else set())
+    model.load_state_dict({name: own[name] if name in kept else state[name] for name in own})
