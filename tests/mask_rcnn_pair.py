@@ -22,21 +22,21 @@ OPTIONS = MaskRCNNOptions(
     num_classes=CLASSES,
     images=ImageOptions(min_size=(96,), max_size=160),
     proposals=ProposalOptions(
-        before_nms=150, after_nms=60, train_before_nms=200, train_after_nms=100, samples=64, positive_share=0.5
+        before_nms=150, after_nms=40, train_before_nms=200, train_after_nms=60, samples=64, positive_share=0.5
     ),
-    detections=DetectionOptions(score_threshold=0.3, most=20, samples=48),
+    detections=DetectionOptions(score_threshold=0.3, most=10, samples=32),
 )
 _SIZES = {"min_size": 96, "max_size": 160}
 _KNOBS: dict[str, Any] = {
     **_SIZES,
     "rpn_pre_nms_top_n_test": 150,
-    "rpn_post_nms_top_n_test": 60,
+    "rpn_post_nms_top_n_test": 40,
     "rpn_pre_nms_top_n_train": 200,
-    "rpn_post_nms_top_n_train": 100,
+    "rpn_post_nms_top_n_train": 60,
     "rpn_batch_size_per_image": 64,
     "box_score_thresh": 0.3,
-    "box_detections_per_img": 20,
-    "box_batch_size_per_image": 48,
+    "box_detections_per_img": 10,
+    "box_batch_size_per_image": 32,
 }
 
 # what a trained model's last layers give: deviation of their outputs

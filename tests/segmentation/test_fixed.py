@@ -40,9 +40,7 @@ def backend(graph, inputs):
     return graph.forward
 
 wanted = model(images)
-compiled = torch.compile(model, backend=backend, dynamic=False)
-compiled(example)
-error = far(compiled(images), wanted)
+error = far(torch.compile(model, backend=backend, dynamic=False)(images), wanted)
 fixed = FixedMaskRCNN(model).eval()
 torch.export.save(torch.export.export(fixed, (example,)), sys.argv[1])
 exported = torch.export.load(sys.argv[1]).module()
@@ -79,10 +77,10 @@ def test_slots_are_detections() -> None:
     threshold = float(scores[4] + scores[5]) / 2
     mine.roi_heads.options = replace(mine.roi_heads.options, score_threshold=threshold)
     wanted, slots = mine.detect(images), FixedMaskRCNN(mine)(images)
-    assert slots["masks"].shape == (2, 20, 28, 28)
+    assert slots["masks"].shape == (2, 10, 28, 28)
     for i, w in enumerate(wanted):
         filled = slots["scores"][i] > 0
-        assert torch.equal(filled, torch.arange(20) < len(w["boxes"]))
+        assert torch.equal(filled, torch.arange(10) < len(w["boxes"]))
         assert torch.equal(filled, slots["labels"][i] > 0)
         for key in ("boxes", "labels", "scores"):
             assert torch.equal(slots[key][i][filled], w[key])

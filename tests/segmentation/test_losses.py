@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 
 from anyview.errors import OptionError
-from anyview.segmentation import roi_heads, rpn
+from anyview.segmentation import rpn, samples
 from mask_rcnn_pair import own_pair, pair, pictures, targets
 
 SIZES = [(96, 128), (110, 70)]
@@ -36,7 +36,7 @@ def their_first(sampler: Any, labels: list[Tensor]) -> tuple[list[Tensor], list[
 @pytest.fixture
 def _first_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rpn, "sample", first)
-    monkeypatch.setattr(roi_heads, "sample", first)
+    monkeypatch.setattr(samples, "sample", first)
     monkeypatch.setattr(BalancedPositiveNegativeSampler, "__call__", their_first)
 
 
@@ -91,13 +91,17 @@ def test_a_crowd_alone_teaches_nothing_wrong() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in mine.parameters())
 
 
-def test_all_of_the_image_a_crowd() -> None:
+@pytest.mark.parametrize("kind", ["18", "v2"])
+def test_all_of_the_image_a_crowd(kind: str) -> None:
     """No anchor and no proposal can be sampled."""
-    _, mine = own_pair("18")
+    mine = own_pair(kind)[1].train()
     (truth,) = targets(SIZES[:1], seed=9, counts=[1])
     truth |= {"boxes": torch.tensor([[-900.0, -900, 1900, 1900]]), "iscrowd": torch.tensor([1])}
     losses = mine.losses(pictures(SIZES[:1], seed=10), [truth])
     assert all(loss == 0 for loss in losses.values())
+    sum(losses.values()).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in mine.parameters())
+    assert all(x.isfinite().all() for x in mine.state_dict().values())
 
 
 def test_degenerate_boxes_are_refused_by_name() -> None:

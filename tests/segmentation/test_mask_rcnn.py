@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from anyview.errors import OptionError
+from anyview.segmentation.folding import fold_batch_norm
 from anyview.segmentation.paste import MaskCrops
-from mask_rcnn_pair import ours, own_pair, pair, pictures
+from anyview.segmentation.transform import prepare
+from mask_rcnn_pair import own_pair, pair, pictures
 
 KEYS = {"boxes", "labels", "scores", "masks"}
 
@@ -34,7 +36,7 @@ def assert_same(mine: Any, theirs: list[dict[str, Tensor]], tolerance: float = 1
         ("18", [(96, 128), (70, 101), (200, 90)]),
         ("18", [(50, 60), (50, 60)]),
         ("18 frozen", [(97, 331), (60, 60)]),
-        ("v1", [(120, 90), (96, 110)]),
+        ("v1", [(120, 90)]),
         ("v2", [(120, 90), (96, 110)]),
     ],
 )
@@ -90,29 +92,45 @@ def test_forms_of_masks_and_least_score() -> None:
     assert 0 < counts[0][0] < counts[0][1]
 
 
+@pytest.mark.parametrize("kind", ["18", "18 frozen"])
 @torch.no_grad()
-def test_lower_precision_inside_is_float32_outside() -> None:
-    _, mine = pair("18")
+def test_lower_precision_inside_is_float32_outside(kind: str) -> None:
+    _, mine = pair(kind)
     images = pictures([(96, 128)], seed=6)
+    batch = prepare(images, mine.options.images)
+    wanted = mine.look(batch)
     with torch.autocast("cpu", torch.bfloat16):
-        (found,) = mine.detect(images)
-    (wanted,) = mine.detect(images)
-    assert [found[key].dtype for key in ("boxes", "scores", "masks")] == [torch.float32] * 3
-    best = wanted["scores"] > 0.6
-    near = (found["boxes"][None] - wanted["boxes"][best][:, None]).abs().amax(2)
-    assert int(best.sum()) >= 2
-    assert (near.amin(1) < 4).all()  # pixels; measured: 0.8
+        found = mine.look(batch)
+        (objects,) = mine.detect(images)
+        assert mine.backbone(batch.images)[0].dtype == torch.bfloat16
+    for a, b in zip(found.objectness[:2], wanted.objectness[:2], strict=True):
+        assert a.dtype == torch.float32
+        print((a - b).std() / b.std())
+        assert (a - b).std() < 0.1 * b.std()  # measured: TODO
+    assert [objects[key].dtype for key in ("boxes", "scores", "masks")] == [torch.float32] * 3
+    assert len(objects["boxes"]) >= 3
 
 
 @pytest.mark.parametrize("kind", ["18", "v1", "v2"])
 def test_state_dicts_go_both_ways(kind: str) -> None:
+    """A pair has torchvision's weights: that was one way."""
     theirs, mine = pair(kind)
-    fresh = ours(kind)
-    assert list(fresh.state_dict()) == list(theirs.state_dict())
-    fresh.load_state_dict(theirs.state_dict())
-    own_pair(kind)[0].load_state_dict(mine.state_dict())
+    assert list(mine.state_dict()) == list(theirs.state_dict())
+    theirs.load_state_dict(mine.state_dict())
 
 
-def test_bad_anchors_and_images_are_named() -> None:
+def test_bad_images_are_named() -> None:
     with pytest.raises(OptionError, match=r"wrong shape in images\[1\]"):
         pair("18")[1]([torch.zeros(3, 64, 64), torch.zeros(1, 64, 64)])
+
+
+@torch.no_grad()
+def test_memory_formats_and_folded_norms_together() -> None:
+    """As for inference on processors."""
+    _, mine = pair("18")
+    quick = fold_batch_norm(mine).to(memory_format=torch.channels_last)
+    images = torch.stack(pictures([(96, 128)], seed=6)).to(memory_format=torch.channels_last)
+    for a, b in zip(quick.detect(images), mine.detect(images), strict=True):
+        assert torch.equal(a["labels"], b["labels"])
+        print((a["boxes"] - b["boxes"]).abs().max())
+        torch.testing.assert_close(a["boxes"], b["boxes"], rtol=0, atol=3e-3)  # measured: TODO pixels

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from anyview.segmentation.suppression import best, suppress
+from anyview.segmentation.suppression import _at_once, _group_by_group, best, suppress
 
 
 def brute_force(boxes: Tensor, scores: Tensor, valid: Tensor, groups: list[int], threshold: float) -> Tensor:
@@ -21,15 +23,16 @@ def brute_force(boxes: Tensor, scores: Tensor, valid: Tensor, groups: list[int],
     return keep
 
 
+@pytest.mark.parametrize("way", [suppress, _group_by_group, _at_once])
 @pytest.mark.parametrize("groups", [[40], [7, 0, 20, 13]])
-def test_definition(groups: list[int]) -> None:
+def test_definition(groups: list[int], way: Callable[..., Tensor]) -> None:
     g = torch.Generator().manual_seed(len(groups))
     corner = torch.rand((3, 40, 2), generator=g) * 20
     boxes = torch.cat([corner, corner + 5 + 10 * torch.rand((3, 40, 2), generator=g)], 2)
     scores = torch.rand((3, 40), generator=g)
     scores[:, 5:9] = 0.5  # equal ones: the first wins
     valid = torch.rand((3, 40), generator=g) > 0.2
-    found = suppress(boxes, scores, valid, groups, 0.4)
+    found = way(boxes, scores, valid, groups, 0.4)
     wanted = torch.stack([brute_force(*row, groups, 0.4) for row in zip(boxes, scores, valid, strict=True)])
     assert torch.equal(found, wanted)
     assert 3 < int(found.sum()) < int(valid.sum()) - 3

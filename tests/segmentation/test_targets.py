@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from anyview.errors import OptionError
-from anyview.segmentation.targets import boxes_of, check_targets, resized
+from anyview.segmentation.targets import check_targets, pick, resized
 from mask_rcnn_pair import targets
 
 SIZES = [(20, 30), (40, 50)]
@@ -59,7 +59,7 @@ def test_bad_masks_and_missing_entries() -> None:
     with pytest.raises(OptionError, match="masks have the wrong type"):
         check_targets(bad, SIZES, 5)
     del bad[0]["masks"], bad[0]["labels"]
-    with pytest.raises(OptionError, match=r"a target lacks entries in targets\[0\]: expected labels, masks"):
+    with pytest.raises(OptionError, match=r"a target lacks tensors in targets\[0\]: expected labels, masks"):
         check_targets(bad, SIZES, 5)
 
 
@@ -72,9 +72,9 @@ def test_crowds_are_no_objects() -> None:
     assert truth.masks.shape == (2, 40, 90)
 
 
-def test_boxes_by_image_and_index() -> None:
+def test_picking_by_image_and_index() -> None:
     truth = [
         resized(t, size, size) for t, size in zip(targets(SIZES + SIZES, 2, [2, 0, 3, 1]), SIZES + SIZES, strict=True)
     ]
-    found = boxes_of(truth, torch.tensor([0, 2, 2, 3]), torch.tensor([1, 0, 2, 0]))
+    found = pick([t.boxes for t in truth], torch.tensor([0, 2, 2, 3]), torch.tensor([1, 0, 2, 0]))
     assert torch.equal(found, torch.stack([truth[0].boxes[1], truth[2].boxes[0], truth[2].boxes[2], truth[3].boxes[0]]))

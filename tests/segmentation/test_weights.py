@@ -16,13 +16,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+from torchvision.models import resnet18
 
 from anyview.errors import FormatError, OptionError
 from anyview.segmentation import MaskRCNN, build, weights
 from anyview.segmentation.layers import FrozenBatchNorm
 from anyview.segmentation.options import MaskRCNNOptions
 from anyview.segmentation.state_keys import has_old_names, new_name
-from anyview.segmentation.weights import load_weights
+from anyview.segmentation.weights import load_body, load_weights
 from mask_rcnn_pair import OPTIONS, ours
 
 SMALL = replace(OPTIONS, body="resnet18", frozen_norms=True)
@@ -86,11 +87,25 @@ def test_a_download_of_old_names(server: tuple[Path, str], monkeypatch: pytest.M
     load_weights(MaskRCNN(SMALL), "COCO_V1", progress=False)  # from the folder of downloads
 
 
+def test_a_classifiers_body(server: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, address = server
+    classifier = resnet18()
+    monkeypatch.setitem(weights.IMAGENET, "resnet18", f"{address}/{published(folder, classifier.state_dict())}")
+    model = MaskRCNN(SMALL)
+    load_body(model, progress=False)
+    wanted = classifier.state_dict()
+    found = model.backbone.body.state_dict()
+    assert len(found) == len(wanted) - 2 - sum(name.endswith("num_batches_tracked") for name in wanted)
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in found.items())
+    with pytest.raises(OptionError, match=r"not this model's .*layer1.0.conv3.weight missing"):
+        load_body(MaskRCNN(replace(SMALL, body="resnet50")), next(folder.glob("*.pth")))
+
+
 def test_a_damaged_download(server: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
     folder, address = server
     (folder / "small-01234567.pth").write_bytes(b"not what was promised")
     monkeypatch.setitem(weights.COCO_V1, 1, f"{address}/small-01234567.pth")
-    with pytest.raises(FormatError, match=r"download of the COCO_V1 weights is damaged in http.*hash.*; run it again"):
+    with pytest.raises(FormatError, match=r"download of weights is damaged in http.*hash.*; run it again"):
         load_weights(MaskRCNN(SMALL), "COCO_V1", progress=False)
 
 
@@ -122,7 +137,7 @@ class _Code:
 
 def test_files_that_are_no_weights(tmp_path: Path) -> None:
     model = MaskRCNN(SMALL)
-    with pytest.raises(OptionError, match=r'no such file of weights in .*none.pth: expected a path or "COCO_V1"'):
+    with pytest.raises(OptionError, match=r"no such file of weights in .*none.pth: expected a path, or"):
         load_weights(model, tmp_path / "none.pth")
     for name, content in (("a.pth", b""), ("b.pth", b"junk"), ("c.safetensors", b"junk")):
         (tmp_path / name).write_bytes(content)

@@ -63,15 +63,14 @@ def box_losses(
     labels: Int[Tensor, "R"],
     wanted: Float[Tensor, "K 4"],
 ) -> dict[str, Float[Tensor, ""]]:
-    """`loss_classifier` (cross entropy) and `loss_box_reg` (smooth L1), means over all regions; 0 where there are none.
+    """`loss_classifier` (cross entropy) and `loss_box_reg` (smooth L1), means over all regions; there is one at least.
 
     Args:
         logits, offsets: predicted.
         labels: true classes.
         wanted: true offsets of the K regions whose label is not the background, in their order.
     """
-    count = max(len(labels), 1)
     objects = labels.nonzero()[:, 0]
-    kind = functional.cross_entropy(logits, labels, reduction="sum")
+    kind = functional.cross_entropy(logits, labels)
     place = functional.smooth_l1_loss(offsets[objects, labels[objects]], wanted, beta=_BETA, reduction="sum")
-    return {"loss_classifier": kind / count, "loss_box_reg": place / count}
+    return {"loss_classifier": kind, "loss_box_reg": place / len(labels)}

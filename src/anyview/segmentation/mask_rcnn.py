@@ -19,6 +19,7 @@ from anyview.segmentation.backbone import Backbone
 from anyview.segmentation.layers import FrozenBatchNorm
 from anyview.segmentation.options import MaskRCNNOptions
 from anyview.segmentation.paste import MaskCrops, crop_masks, paste_binary, paste_masks
+from anyview.segmentation.pooling import STRIDES
 from anyview.segmentation.roi_heads import Detections, RoIHeads, regions_of
 from anyview.segmentation.rpn import Objectness, RegionProposals
 from anyview.segmentation.state_keys import rename_old_keys
@@ -38,7 +39,7 @@ class Seen(NamedTuple):
 
     Attributes:
         batch: the images.
-        maps: the pyramid, finest first.
+        maps: those that regions are cut from, finest first; float32, as RoIAlign computes.
         objectness: what the proposal head says.
     """
 
@@ -147,7 +148,8 @@ class MaskRCNN(nn.Module):
         places = [(m.shape[-2], m.shape[-1]) for m in maps]
         height, width = batch.images.shape[-2:]
         anchors = grid_anchors(self.options.anchors, places, (height, width), batch.images.device)
-        return Seen(batch, maps, self.rpn.head(maps, anchors))
+        objectness = self.rpn.head(maps, anchors)
+        return Seen(batch, [m.float().contiguous() for m in maps[: len(STRIDES)]], objectness)
 
     def _losses(self, seen: Seen, truth: list[Truth], generator: torch.Generator | None) -> Losses:
         """Of both stages."""

@@ -12,19 +12,18 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from anyview.segmentation import box_head, mask_head
 from anyview.segmentation.box_head import BoxPredictor, ConvHead, LinearHead, box_losses
 from anyview.segmentation.boxes import DETECTION_WEIGHTS, at_least, clip, decode, encode
 from anyview.segmentation.candidates import best_candidates, candidates
 from anyview.segmentation.mask_head import MaskHead, MaskPredictor, mask_loss
-from anyview.segmentation.matching import BACKGROUND, IGNORED, match, sample
 from anyview.segmentation.options import DetectionOptions
-from anyview.segmentation.pooling import STRIDES, pool
+from anyview.segmentation.pooling import pool
 from anyview.segmentation.rpn import Proposals
+from anyview.segmentation.samples import draw
 from anyview.segmentation.suppression import best, suppress
-from anyview.segmentation.targets import Truth, boxes_of
+from anyview.segmentation.targets import Truth, pick
 
 _LEAST_SIDE = 1e-2  # pixels
 
@@ -63,7 +62,7 @@ class RoIHeads(nn.Module):
         """What the proposals are.
 
         Args:
-            maps: the pyramid, finest first.
+            maps: of strides 4 to 32, finest first.
             proposals: of each image.
             sizes: height and width of each image in the batch, pixels.
             fixed: shapes depend on shapes only, never on what is found.
@@ -100,47 +99,41 @@ class RoIHeads(nn.Module):
         """`loss_classifier`, `loss_box_reg` and `loss_mask` over sampled proposals, the true boxes among them.
 
         Args:
-            maps: the pyramid, finest first.
+            maps: of strides 4 to 32, finest first.
             proposals: of each image.
             truth: of each image.
             generator: of the sample.
         """
-        o = self.options
-        own = pad_sequence([t.boxes for t in truth], batch_first=True)
-        exists = pad_sequence([torch.ones_like(t.labels, dtype=torch.bool) for t in truth], batch_first=True)
-        boxes, valid = torch.cat([proposals.boxes, own], 1), torch.cat([proposals.valid, exists], 1)
-        matched = torch.stack(
-            [
-                match(t.boxes, b, o.positive_iou, o.positive_iou, False, t.crowds)
-                for t, b in zip(truth, boxes, strict=True)
-            ]
-        ).masked_fill(~valid, IGNORED)
-        chosen = sample(matched >= 0, matched == BACKGROUND, o.samples, o.positive_share, generator)
-        image, place = chosen.nonzero(as_tuple=True)
-        index = matched[image, place]
-        regions = torch.cat([image[:, None].to(boxes.dtype), boxes[image, place]], 1)
-        objects = index >= 0
-        image, index, inside = image[objects], index[objects], regions[objects]
-        labels = torch.zeros_like(objects, dtype=torch.long)
-        starts = torch.tensor([0] + [len(t.labels) for t in truth], device=image.device).cumsum(0)
-        labels[objects] = torch.cat([t.labels for t in truth])[starts[image] + index]
-        wanted = encode(boxes_of(truth, image, index), inside[:, 1:], DETECTION_WEIGHTS)
-        losses = box_losses(*self._boxes(maps, regions), labels, wanted)
+        drawn = draw(proposals, truth, self.options, generator)
+        inside, labels = drawn.regions[drawn.objects], drawn.labels[drawn.objects]
+        if len(drawn.regions):
+            boxes = pick([t.boxes for t in truth], drawn.image, drawn.index)
+            wanted = encode(boxes, inside[:, 1:], DETECTION_WEIGHTS)
+            losses = box_losses(*self._boxes(maps, drawn.regions), drawn.labels, wanted)
+        else:  # all images are crowds from edge to edge
+            nothing = _nothing(self.box_head, self.box_predictor)
+            losses = {"loss_classifier": nothing, "loss_box_reg": nothing}
         if len(inside):
-            logits = self._masks(maps, inside, labels[objects])
-            return {**losses, "loss_mask": mask_loss(logits, inside[:, 1:], image, index, truth)}
-        unused = torch.stack([p.sum() for head in (self.mask_head, self.mask_predictor) for p in head.parameters()])
-        return {**losses, "loss_mask": 0 * unused.sum()}  # a gradient of zero for each, as other processes expect
+            logits = self._masks(maps, inside, labels)
+            losses["loss_mask"] = mask_loss(logits, inside[:, 1:], drawn.image, drawn.index, truth)
+        else:
+            losses["loss_mask"] = _nothing(self.mask_head, self.mask_predictor)
+        return losses
 
     def _boxes(self, maps: list[Tensor], regions: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (R, C) and offsets (R, C, 4)."""
-        logits, offsets = self.box_predictor(self.box_head(pool(maps[: len(STRIDES)], regions, box_head.SIDE)))
+        logits, offsets = self.box_predictor(self.box_head(pool(maps, regions, box_head.SIDE)))
         return logits, offsets
 
     def _masks(self, maps: list[Tensor], regions: Tensor, labels: Tensor) -> Tensor:
         """Logits of each region's class."""
-        pooled = pool(maps[: len(STRIDES)], regions, mask_head.SIDE)
+        pooled = pool(maps, regions, mask_head.SIDE)
         return self.mask_predictor(self.mask_head(pooled), labels)
+
+
+def _nothing(*modules: nn.Module) -> Float[Tensor, ""]:
+    """A loss of 0 that gives every parameter a gradient of 0, for other processes expect one."""
+    return 0 * torch.stack([p.sum() for module in modules for p in module.parameters()]).sum()
 
 
 def regions_of(boxes: Float[Tensor, "B P 4"], valid: Bool[Tensor, "B P"] | None = None) -> Float[Tensor, "R 5"]:

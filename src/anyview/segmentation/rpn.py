@@ -18,7 +18,7 @@ from anyview.segmentation.matching import BACKGROUND, match, sample
 from anyview.segmentation.options import ProposalOptions
 from anyview.segmentation.pyramid import CHANNELS
 from anyview.segmentation.suppression import best, suppress
-from anyview.segmentation.targets import Truth, boxes_of
+from anyview.segmentation.targets import Truth, pick
 
 _LEAST_SIDE = 1e-3  # pixels
 _BETA = 1 / 9  # where the smooth L1 loss turns from square to straight
@@ -135,7 +135,7 @@ class RegionProposals(nn.Module):
             found.logits[image, place], (target >= 0).float(), reduction="sum"
         )
         image, place, target = (x[target >= 0] for x in (image, place, target))
-        wanted = encode(boxes_of(truth, image, target), found.anchors[place], PROPOSAL_WEIGHTS)
+        wanted = encode(pick([t.boxes for t in truth], image, target), found.anchors[place], PROPOSAL_WEIGHTS)
         boxes = functional.smooth_l1_loss(found.offsets[image, place], wanted, beta=_BETA, reduction="sum")
         count = chosen.sum().clamp_min(1)
         return {"loss_objectness": objects / count, "loss_rpn_box_reg": boxes / count}

@@ -35,26 +35,32 @@ def suppress(
 
 @torch.library.custom_op("anyview::suppress", mutates_args=(), schema=_SCHEMA)
 def _suppress(boxes: Tensor, scores: Tensor, valid: Tensor, groups: list[int], threshold: float) -> Tensor:
-    """Group by group on a processor, where the cost grows with the square of a group; all at once on a GPU."""
+    """The way that suits the device."""
+    return (_at_once if boxes.is_cuda else _group_by_group)(boxes, scores, valid, groups, threshold)
+
+
+def _group_by_group(boxes: Tensor, scores: Tensor, valid: Tensor, groups: list[int], threshold: float) -> Tensor:
+    """For processors, where the cost grows with the square of what is looked at together."""
     keep = torch.zeros_like(valid)
-    if boxes.is_cuda:
-        image, place = valid.nonzero(as_tuple=True)
-        lengths = torch.tensor(groups, device=boxes.device)
-        group = torch.repeat_interleave(
-            torch.arange(len(groups), device=boxes.device), lengths, output_size=sum(groups)
-        )
-        # in float64, for groups are told apart by shifts that would cost float32 its last digits
-        kept = batched_nms(
-            boxes[image, place].double(), scores[image, place], image * len(groups) + group[place], threshold
-        )
-        keep[image[kept], place[kept]] = True
-        return keep
     for image_boxes, image_scores, image_valid, image_keep in zip(boxes, scores, valid, keep, strict=True):
         start = 0
         for length in groups:
             index = image_valid[start : start + length].nonzero()[:, 0] + start
             image_keep[index[nms(image_boxes[index], image_scores[index], threshold)]] = True
             start += length
+    return keep
+
+
+def _at_once(boxes: Tensor, scores: Tensor, valid: Tensor, groups: list[int], threshold: float) -> Tensor:
+    """For GPUs, where every call costs a wait; in float64, for shifts that part groups cost float32 its last digits."""
+    keep = torch.zeros_like(valid)
+    image, place = valid.nonzero(as_tuple=True)
+    lengths = torch.tensor(groups, device=boxes.device)
+    group = torch.arange(len(groups), device=boxes.device).repeat_interleave(lengths, output_size=sum(groups))
+    kept = batched_nms(
+        boxes[image, place].double(), scores[image, place].double(), image * len(groups) + group[place], threshold
+    )
+    keep[image[kept], place[kept]] = True
     return keep
 
 

@@ -33,10 +33,10 @@ class Truth(NamedTuple):
     crowds: Float[Tensor, "C 4"]
 
 
-def boxes_of(truth: Sequence[Truth], image: Int[Tensor, "R"], index: Int[Tensor, "R"]) -> Float[Tensor, "R 4"]:
-    """The boxes of objects given by their image and their index in it."""
-    starts = torch.tensor([0] + [len(t.boxes) for t in truth], device=image.device).cumsum(0)
-    return torch.cat([t.boxes for t in truth])[starts[image] + index]
+def pick(parts: Sequence[Tensor], image: Int[Tensor, "R"], index: Int[Tensor, "R"]) -> Tensor:
+    """Rows of one tensor per image, given by their image and their index in it: (R, ...)."""
+    starts = torch.tensor([0] + [len(part) for part in parts], device=image.device).cumsum(0)
+    return torch.cat(list(parts))[starts[image] + index]
 
 
 def resized(target: Target, original: tuple[int, int], size: tuple[int, int]) -> Truth:
@@ -76,9 +76,9 @@ def check_targets(targets: Sequence[Target], sizes: Sequence[tuple[int, int]], c
         raise OptionError("images and targets differ in number", expected=len(sizes), actual=len(targets))
     for i, (target, size) in enumerate(zip(targets, sizes, strict=True)):
         where = f"targets[{i}]"
-        missing = {"boxes", "labels", "masks"} - target.keys()
+        missing = [name for name in ("boxes", "labels", "masks") if not isinstance(target.get(name), Tensor)]
         if missing:
-            raise OptionError("a target lacks entries", where=where, expected=", ".join(sorted(missing)))
+            raise OptionError("a target lacks tensors", where=where, expected=", ".join(missing))
         boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
         count = len(boxes)
         wanted = {"boxes": (count, 4), "labels": (count,), "masks": (count, *size)}

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from anyview.errors import FormatError, OptionError, is_out_of_memory
 from anyview.segmentation.layers import FrozenBatchNorm
 from anyview.segmentation.mask_rcnn import MaskRCNN
+from anyview.segmentation.options import Body
 from anyview.segmentation.state_keys import has_old_names, new_name
 
 COCO_V1: Final = {
@@ -24,6 +25,14 @@ COCO_V1: Final = {
     2: "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
 }
 """By the model's version; a name ends with the start of the file's SHA-256."""
+
+IMAGENET: Final[dict[Body, str]] = {
+    "resnet18": "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+    "resnet34": "https://download.pytorch.org/models/resnet34-b627a593.pth",
+    "resnet50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+    "resnet101": "https://download.pytorch.org/models/resnet101-63fe2227.pth",
+}
+"""torchvision's classifiers trained on ImageNet (IMAGENET1K_V1), whose bodies these models have."""
 
 _HEADS = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.")
 """What depends on the number of classes."""
@@ -56,7 +65,8 @@ def load_weights(model: MaskRCNN, weights: str | Path, reset_heads: bool = False
         OptionError: no connection, no such file, or tensors that do not fit; names them.
         FormatError: the file is damaged, or more than tensors.
     """
-    state = _downloaded(model.options.version, progress) if weights == "COCO_V1" else read_state(Path(weights))
+    known = weights == "COCO_V1"
+    state = _downloaded(COCO_V1[model.options.version], progress) if known else read_state(Path(weights))
     old = has_old_names(state)
     state = {new_name(name): tensor for name, tensor in state.items()}
     _load(model, state, str(weights), reset_heads)
@@ -68,6 +78,23 @@ def load_weights(model: MaskRCNN, weights: str | Path, reset_heads: bool = False
             model.options = replace(model.options, norm_epsilon=0.0)
 
 
+def load_body(model: MaskRCNN, weights: str | Path = "IMAGENET1K_V1", progress: bool = True) -> None:
+    """Load a classifier's weights into a model's ResNet.
+
+    Args:
+        model: its pyramid and heads stay as they are; on an error all does.
+        weights: "IMAGENET1K_V1", torchvision's; or the file of such a classifier.
+        progress: whether a download draws a bar.
+
+    Raises:
+        OptionError, FormatError: see `load_weights`.
+    """
+    known = weights == "IMAGENET1K_V1"
+    state = _downloaded(IMAGENET[model.options.body], progress) if known else read_state(Path(weights))
+    body = {name: tensor for name, tensor in state.items() if name not in ("fc.weight", "fc.bias")}
+    _load(model.backbone.body, body, str(weights), reset_heads=False)
+
+
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a file by name.
 
@@ -75,7 +102,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
         OptionError, FormatError: see `load_weights`.
     """
     if not path.is_file():
-        raise OptionError("there is no such file of weights", where=path, expected='a path or "COCO_V1"')
+        raise OptionError(
+            "there is no such file of weights",
+            where=path,
+            expected="a path, or the name of weights that can be downloaded",
+        )
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -103,16 +134,15 @@ def _tensors(state: Any, path: Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def _downloaded(version: int, progress: bool) -> dict[str, Tensor]:
-    """torchvision's file, checked against the hash in its name; from the second time on without a connection."""
-    url = COCO_V1[version]
+def _downloaded(url: str, progress: bool) -> dict[str, Tensor]:
+    """A file, checked against the hash in its name; from the second time on without a connection."""
     try:
         return torch.hub.load_state_dict_from_url(
             url, map_location="cpu", progress=progress, check_hash=True, weights_only=True
         )
     except (URLError, TimeoutError, ConnectionError) as error:
         raise OptionError(
-            "the COCO_V1 weights cannot be downloaded",
+            "weights cannot be downloaded",
             where=url,
             actual=str(getattr(error, "reason", error)),
             hint="connect this machine once, or bring the file from another one and pass its path",
@@ -121,7 +151,7 @@ def _downloaded(version: int, progress: bool) -> dict[str, Tensor]:
         if is_out_of_memory(error):
             raise
         raise FormatError(
-            "the download of the COCO_V1 weights is damaged", where=url, actual=str(error), hint="run it again"
+            "the download of weights is damaged", where=url, actual=str(error), hint="run it again"
         ) from error
 
 
