@@ -105,8 +105,7 @@ def test_lower_precision_inside_is_float32_outside(kind: str) -> None:
         assert mine.backbone(batch.images)[0].dtype == torch.bfloat16
     for a, b in zip(found.objectness[:2], wanted.objectness[:2], strict=True):
         assert a.dtype == torch.float32
-        print((a - b).std() / b.std())
-        assert (a - b).std() < 0.1 * b.std()  # measured: TODO
+        assert (a - b).std() < 0.1 * b.std()  # measured: 0.038
     assert [objects[key].dtype for key in ("boxes", "scores", "masks")] == [torch.float32] * 3
     assert len(objects["boxes"]) >= 3
 
@@ -132,5 +131,4 @@ def test_memory_formats_and_folded_norms_together() -> None:
     images = torch.stack(pictures([(96, 128)], seed=6)).to(memory_format=torch.channels_last)
     for a, b in zip(quick.detect(images), mine.detect(images), strict=True):
         assert torch.equal(a["labels"], b["labels"])
-        print((a["boxes"] - b["boxes"]).abs().max())
-        torch.testing.assert_close(a["boxes"], b["boxes"], rtol=0, atol=3e-3)  # measured: TODO pixels
+        torch.testing.assert_close(a["boxes"], b["boxes"], rtol=0, atol=3e-3)  # measured: 7.6e-5 pixels
