@@ -107,7 +107,7 @@ class RoIHeads(nn.Module):
         drawn = draw(proposals, truth, self.options, generator)
         inside, labels = drawn.regions[drawn.objects], drawn.labels[drawn.objects]
         if len(drawn.regions):
-            boxes = pick([t.boxes for t in truth], drawn.image, drawn.index)
+            boxes = pick([t.boxes for t in truth], drawn.image, drawn.which)
             wanted = encode(boxes, inside[:, 1:], DETECTION_WEIGHTS)
             losses = box_losses(*self._boxes(maps, drawn.regions), drawn.labels, wanted)
         else:  # all images are crowds from edge to edge
@@ -115,7 +115,7 @@ class RoIHeads(nn.Module):
             losses = {"loss_classifier": nothing, "loss_box_reg": nothing}
         if len(inside):
             logits = self._masks(maps, inside, labels)
-            losses["loss_mask"] = mask_loss(logits, inside[:, 1:], drawn.image, drawn.index, truth)
+            losses["loss_mask"] = mask_loss(logits, inside[:, 1:], drawn.image, drawn.which, truth)
         else:
             losses["loss_mask"] = _nothing(self.mask_head, self.mask_predictor)
         return losses

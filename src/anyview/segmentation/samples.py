@@ -25,14 +25,14 @@ class Samples(NamedTuple):
         regions: index of the image, then box in pixels of the batch.
         labels: classes, 0 for the background.
         objects: which regions are not background.
-        image, index: the object that each of these stands for: its image, and its place there.
+        image, which: the object that each of these stands for: its image, and its place there.
     """
 
     regions: Float[Tensor, "R 5"]
     labels: Int[Tensor, "R"]
     objects: Bool[Tensor, "R"]
     image: Int[Tensor, "K"]
-    index: Int[Tensor, "K"]
+    which: Int[Tensor, "K"]
 
 
 @torch.no_grad()
