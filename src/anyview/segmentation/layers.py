@@ -1,0 +1,68 @@
+"""Convolution, norm, activation: the building block of every part, and the norm that never changes.
+
+Modules are nested as torchvision nests them, so that its checkpoints fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Norm: TypeAlias = Callable[[int], nn.Module]
+"""From a number of channels to a norm."""
+
+
+class FrozenBatchNorm(nn.Module):
+    """Batch norm whose statistics and scale are constants: an affine map for each channel."""
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.register_buffer("weight", torch.ones(channels))
+        self.register_buffer("bias", torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.register_load_state_dict_pre_hook(_forget_batches)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """The affine map."""
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        shift = self.bias - self.running_mean * scale
+        return x * scale.to(x.dtype)[:, None, None] + shift.to(x.dtype)[:, None, None]
+
+    def extra_repr(self) -> str:
+        """Channels and epsilon."""
+        return f"{len(self.weight)}, eps={self.eps}"
+
+
+def _forget_batches(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """A learning norm's count of batches means nothing to a frozen one."""
+    state.pop(f"{prefix}num_batches_tracked", None)
+
+
+def conv_block(inputs: int, outputs: int, kernel: int, norm: Norm | None, activation: bool = True) -> nn.Sequential:
+    """Convolution of stride 1 that keeps the size; norm or bias; ReLU."""
+    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=norm is None)]
+    if norm is not None:
+        layers.append(norm(outputs))
+    if activation:
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+def init_normal_for_relu(module: nn.Module) -> None:
+    """He initialisation of all convolutions (arXiv 1502.01852, fan out), biases 0."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

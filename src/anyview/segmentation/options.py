@@ -1,0 +1,127 @@
+"""What a Mask R-CNN is made of and how it decides. Defaults are torchvision's: its checkpoints mean the same here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+Body: TypeAlias = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
+
+_RATIOS = (0.5, 1.0, 2.0)
+_SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """How an image is brought to the network's size.
+
+    Attributes:
+        min_size: wanted shorter side, pixels. Of several, each training image draws one; otherwise the last holds.
+        max_size: most pixels of the longer side; wins over `min_size`.
+        mean, std: of the images that the backbone was trained on, sRGB in [0, 1].
+        multiple: sides of a padded batch are multiples of it, pixels.
+    """
+
+    min_size: tuple[int, ...] = (800,)
+    max_size: int = 1333
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    multiple: int = 32
+
+
+@dataclass(frozen=True)
+class AnchorOptions:
+    """Anchors of each of the five levels, finest first; every level has the same number of them.
+
+    Attributes:
+        sizes: square roots of the anchors' areas, pixels of the resized image.
+        ratios: height / width.
+    """
+
+    sizes: tuple[tuple[float, ...], ...] = tuple((size,) for size in _SIZES)
+    ratios: tuple[tuple[float, ...], ...] = (_RATIOS,) * 5
+
+    @property
+    def per_place(self) -> int:
+        """Anchors at each place of a feature map."""
+        return len(self.sizes[0]) * len(self.ratios[0])
+
+
+NINE_ANCHORS = AnchorOptions(sizes=tuple((size / 2, size, size * 2) for size in _SIZES))
+"""Nine at each place: half, the whole and twice each level's size, in three ratios."""
+
+
+@dataclass(frozen=True)
+class ProposalOptions:
+    """The region proposal network.
+
+    Attributes:
+        before_nms, after_nms: proposals kept per level before, and per image after suppression, when detecting.
+        train_before_nms, train_after_nms: the same for the losses.
+        nms_threshold: overlap (IoU) above which the worse of two proposals of a level goes.
+        score_threshold: least probability of an object.
+        positive_iou, negative_iou: an anchor is an object from the first on, background below the second.
+        samples: anchors per image in the losses.
+        positive_share: most of them that are objects, of 1.
+    """
+
+    before_nms: int = 1000
+    after_nms: int = 1000
+    train_before_nms: int = 2000
+    train_after_nms: int = 2000
+    nms_threshold: float = 0.7
+    score_threshold: float = 0.0
+    positive_iou: float = 0.7
+    negative_iou: float = 0.3
+    samples: int = 256
+    positive_share: float = 0.5
+
+
+@dataclass(frozen=True)
+class DetectionOptions:
+    """The box head's decisions.
+
+    Attributes:
+        score_threshold: detections must have more.
+        nms_threshold: overlap (IoU) above which the worse of two detections of a class goes.
+        most: detections per image.
+        candidates: most (proposal, class) pairs per image that a compiled or exported model looks at, whose shapes are
+            fixed; otherwise there is no such limit.
+        positive_iou: a proposal is an object from this overlap on, background below.
+        samples: proposals per image in the losses.
+        positive_share: most of them that are objects, of 1.
+    """
+
+    score_threshold: float = 0.05
+    nms_threshold: float = 0.5
+    most: int = 100
+    candidates: int = 2000
+    positive_iou: float = 0.5
+    samples: int = 512
+    positive_share: float = 0.25
+
+
+@dataclass(frozen=True)
+class MaskRCNNOptions:
+    """A whole model.
+
+    Attributes:
+        num_classes: kinds of objects and the background, which is class 0.
+        body: the ResNet.
+        version: 1 is the paper's with a pyramid (arXiv 1703.06870, 1612.03144); 2 has norms in pyramid and heads, two
+            convolutions before the proposals and four before the boxes (arXiv 2111.11429).
+        frozen_norms: the body's batch norms never change (their statistics come from pretraining).
+        norm_epsilon: of the body's norms.
+        trained_stages: of the body's five (first convolution and four layers), those that learn, counted from the end.
+    """
+
+    num_classes: int = 91
+    body: Body = "resnet50"
+    version: Literal[1, 2] = 1
+    frozen_norms: bool = False
+    norm_epsilon: float = 1e-5
+    trained_stages: int = 5
+    images: ImageOptions = field(default_factory=ImageOptions)
+    anchors: AnchorOptions = field(default_factory=AnchorOptions)
+    proposals: ProposalOptions = field(default_factory=ProposalOptions)
+    detections: DetectionOptions = field(default_factory=DetectionOptions)

@@ -1,0 +1,62 @@
+"""RoIAlign on a pyramid (Mask R-CNN, arXiv 1703.06870, section 3; levels after FPN, arXiv 1612.03144, equation 1).
+
+Letters: R regions of all images together, C channels, S samples along each side of a region.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torchvision.ops import roi_align
+
+STRIDES: Final = (4, 8, 16, 32)
+"""Of the maps that regions are cut from, pixels."""
+
+_FINEST: Final = 2  # log2 of the finest stride
+_WHOLE: Final = 224  # a region of this side, pixels, goes to stride 16
+_SAMPLES: Final = 2  # along each side of one output value
+_SCHEMA = "(Tensor[] maps, Tensor regions, int side) -> Tensor"
+
+
+def levels(regions: Float[Tensor, "R 5"]) -> Int[Tensor, "R"]:
+    """Which map each region is cut from, 0 the finest."""
+    side = (regions[:, 3:] - regions[:, 1:3]).prod(dim=1).sqrt()
+    level = torch.floor(4 + torch.log2(side / _WHOLE) + 1e-6)
+    return level.clamp(_FINEST, _FINEST + len(STRIDES) - 1).long() - _FINEST
+
+
+def pool(maps: list[Tensor], regions: Float[Tensor, "R 5"], side: int) -> Float[Tensor, "R C S S"]:
+    """Each region's features, side x side, of the map that suits its size; in the dtype of the maps.
+
+    Args:
+        maps: (B, C, h, w) each, of strides `STRIDES`.
+        regions: index of the image, then box (x0, y0, x1, y1) in pixels of the batch.
+        side: S.
+    """
+    if torch.compiler.is_compiling() and not torch.is_grad_enabled():
+        return _pool_opaque(maps, regions, side)
+    return _pool(maps, regions, side)
+
+
+def _pool(maps: list[Tensor], regions: Tensor, side: int) -> Tensor:
+    """Level by level."""
+    level = levels(regions)
+    pooled = maps[0].new_zeros((len(regions), maps[0].shape[1], side, side))
+    for i, (features, stride) in enumerate(zip(maps, STRIDES, strict=True)):
+        index = (level == i).nonzero()[:, 0]
+        pooled[index] = roi_align(features, regions[index], side, 1 / stride, _SAMPLES).to(pooled.dtype)
+    return pooled
+
+
+@torch.library.custom_op("anyview::pool_pyramid", mutates_args=(), schema=_SCHEMA)
+def _pool_opaque(maps: list[Tensor], regions: Tensor, side: int) -> Tensor:
+    """The same for a compiler, which cannot know how many regions a level gets."""
+    return _pool(maps, regions, side)
+
+
+@_pool_opaque.register_fake
+def _(maps: list[Tensor], regions: Tensor, side: int) -> Tensor:
+    return maps[0].new_empty((len(regions), maps[0].shape[1], side, side))
