@@ -1,8 +1,7 @@
-"""Where a reconstruction leaves room for a surface: not before what its depth maps show, and not far behind it.
+"""Where a reconstruction leaves room for a surface: around its points, and where its depth maps have holes.
 
-A cell is closed if two depth maps look through all of it, or if it is hidden in every image that it falls into. Where
-a map has no depth it tells nothing, so that what the reconstruction has missed can still be learnt. Without depth maps
-only the surroundings of its points are possible. Bounds only: no loss asks the field for these depths.
+What a reconstruction has missed can still be learnt: cells that several views look into, but whose depth none of them
+knows. Cells before what is known, and behind it, are closed. Bounds only: no loss asks the field for these depths.
 
 Letters: G cells per side, N points.
 """
@@ -10,7 +9,6 @@ Letters: G cells per side, N points.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,9 +25,10 @@ from anyview.formats.colmap import is_model, read_array, read_model
 from anyview.formats.ply import read_ply
 from anyview.typing import Points, Pose
 
-_AGREE = 2  # depth maps that must look through a cell
-_MARGIN = 1.0  # cells between a cell and a depth that closes it
-_AROUND = 2  # cells around a point in which the surface may be, where there are no depth maps
+_AROUND = 2  # cells around a point in which the surface may be
+_MARGIN = 1.0  # cells between a cell and the depths that lie before or behind it
+_THROUGH = 2  # depth maps that, looking through a cell, show that it is empty
+_FEWEST, _SHARE = 2, 0.2  # views that look into a hole, and of those that show it; inside solid things it is one in ten
 
 
 class DepthView(NamedTuple):
@@ -80,15 +79,13 @@ def left_open(
             "the reconstruction lies elsewhere", where=work, expected="one of the same scene",
             hint="reconstruct this scene",
         )  # fmt: skip
-    views = depth_views(work)
-    first = next(views, None)
-    return near if first is None else unexcluded(chain([first], views), low, side, possible)
+    return near | missed(depth_views(work), low, side, possible)
 
 
-def unexcluded(
+def missed(
     views: Iterable[DepthView], low: Float64[np.ndarray, "3"], side: float, possible: UInt8[np.ndarray, "G G G"]
 ) -> UInt8[np.ndarray, "G G G"]:
-    """Those of the possible cells (z, y, x) of a cube that no depth maps exclude."""
+    """Those of the possible cells (z, y, x) of a cube in which depth maps have missed a surface, perhaps."""
     cells = len(possible)
     index = np.argwhere(possible)
     centers = low + (index[:, ::-1] + 0.5) * side / cells
@@ -108,9 +105,9 @@ def unexcluded(
         through[which] += nearest[at] > z[which] + reach
         shown[which] += 1
         hidden[which] += farthest[at] < z[which] - reach
-    keep = (through < _AGREE) & ((hidden < shown) | (hidden < _AGREE))
+    into = shown - through - hidden
     left = np.zeros_like(possible)
-    left[tuple(index[keep].T)] = 1
+    left[tuple(index[(through < _THROUGH) & (into >= _FEWEST) & (into >= _SHARE * shown)].T)] = 1
     return left
 
 
