@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "anyview"
 
 # Low to high. Parts of one row do not import each other, except in the first row.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "typing", "progress", "jit"),
+    ("errors", "typing", "progress", "jit", "kernels"),
     ("formats",),
     ("cameras",),
     ("scene",),

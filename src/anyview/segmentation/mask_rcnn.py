@@ -19,7 +19,7 @@ from anyview.segmentation.backbone import Backbone
 from anyview.segmentation.layers import FrozenBatchNorm
 from anyview.segmentation.options import MaskRCNNOptions
 from anyview.segmentation.paste import MaskCrops, crop_masks, paste_binary, paste_masks
-from anyview.segmentation.pooling import STRIDES
+from anyview.segmentation.pooling import STRIDES, ready
 from anyview.segmentation.roi_heads import Detections, RoIHeads, regions_of
 from anyview.segmentation.rpn import Objectness, RegionProposals
 from anyview.segmentation.state_keys import rename_old_keys
@@ -39,7 +39,7 @@ class Seen(NamedTuple):
 
     Attributes:
         batch: the images.
-        maps: those that regions are cut from, finest first; float32, as RoIAlign computes.
+        maps: those that regions are cut from, finest first, as `pooling.ready` gives them.
         objectness: what the proposal head says.
     """
 
@@ -149,7 +149,7 @@ class MaskRCNN(nn.Module):
         height, width = batch.images.shape[-2:]
         anchors = grid_anchors(self.options.anchors, places, (height, width), batch.images.device)
         objectness = self.rpn.head(maps, anchors)
-        return Seen(batch, [m.float().contiguous() for m in maps[: len(STRIDES)]], objectness)
+        return Seen(batch, ready(maps[: len(STRIDES)]), objectness)
 
     def _losses(self, seen: Seen, truth: list[Truth], generator: torch.Generator | None) -> Losses:
         """Of both stages."""

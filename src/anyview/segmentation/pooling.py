@@ -12,6 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from anyview.segmentation.pooling_fast import pool_fast, pools_here
+
 STRIDES: Final = (4, 8, 16, 32)
 """Of the maps that regions are cut from, pixels."""
 
@@ -28,6 +30,13 @@ def levels(regions: Float[Tensor, "R 5"]) -> Int[Tensor, "R"]:
     return level.clamp(_FINEST, _FINEST + len(STRIDES) - 1).long() - _FINEST
 
 
+def ready(maps: list[Tensor]) -> list[Tensor]:
+    """Maps in the layout and dtype that `pool` reads fastest, for they are read more than once."""
+    if pools_here(maps):
+        return [m.contiguous(memory_format=torch.channels_last) for m in maps]
+    return [m.float().contiguous() for m in maps]
+
+
 def pool(maps: list[Tensor], regions: Float[Tensor, "R 5"], side: int) -> Float[Tensor, "R C S S"]:
     """Each region's features, side x side, of the map that suits its size; in the dtype of the maps.
 
@@ -36,18 +45,20 @@ def pool(maps: list[Tensor], regions: Float[Tensor, "R 5"], side: int) -> Float[
         regions: index of the image, then box (x0, y0, x1, y1) in pixels of the batch.
         side: S.
     """
+    if pools_here(maps):
+        return pool_fast(maps, STRIDES, regions, levels(regions), side)
     if torch.compiler.is_compiling() and not torch.is_grad_enabled():
         return _pool_opaque(maps, regions, side)
     return _pool(maps, regions, side)
 
 
 def _pool(maps: list[Tensor], regions: Tensor, side: int) -> Tensor:
-    """Level by level."""
+    """Level by level, by torchvision's operator, which wants float32."""
     level = levels(regions)
     pooled = maps[0].new_zeros((len(regions), maps[0].shape[1], side, side))
     for i, (features, stride) in enumerate(zip(maps, STRIDES, strict=True)):
         index = (level == i).nonzero()[:, 0]
-        pooled[index] = roi_align(features, regions[index], side, 1 / stride, _SAMPLES).to(pooled.dtype)
+        pooled[index] = roi_align(features.float(), regions[index], side, 1 / stride, _SAMPLES).to(pooled.dtype)
     return pooled
 
 

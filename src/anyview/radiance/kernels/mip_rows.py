@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from anyview.jit import njit
-from anyview.radiance.kernels.bfloat16 import LANES, narrow, widen
+from anyview.kernels.bfloat16 import LANES, narrow, widen
 from anyview.radiance.kernels.encoding import FAST, PANEL, encode
 
 

@@ -1,0 +1,1 @@
+"""Parts of compiled kernels that several engines use."""
