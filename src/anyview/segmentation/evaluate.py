@@ -61,7 +61,7 @@ def score(model: MaskRCNN, data: InstanceData, precision: str = "32-true", progr
         for count, found in _results(model, data, precision):
             results += found
             advance(count)
-    box, mask = (average_precision(truth, results, kind) for kind in ("box", "mask"))  # type: ignore[arg-type]
+    box, mask = (average_precision(truth, results, kind) for kind in ("box", "mask"))
     return Scores(box, mask, truth, tuple(results))
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from anyview.progress import SILENT, Progress
 from anyview.segmentation.config import write_config
 from anyview.segmentation.first_weights import load_first
-from anyview.segmentation.train_data import SYNTHETIC, TrainingData, data_config, training_data
-from anyview.segmentation.train_options import SegmentationOptions
+from anyview.segmentation.train_data import TrainingData, data_config, training_data
+from anyview.segmentation.train_options import SYNTHETIC, SegmentationOptions
 from anyview.segmentation.trainee import MaskRCNNTrainee
 from anyview.training.loop import TrainingResult, train
 from anyview.training.precision import settled

@@ -95,8 +95,8 @@ def training_data(folder: str | Path, options: SegmentationOptions, progress: Pr
         OptionError, FormatError: see `open_data`; or nothing is left to learn from.
     """
     if str(folder) == SYNTHETIC:
-        val = synthetic(options.synthetic, "val") if options.synthetic.validation else None
-        return TrainingData(synthetic(options.synthetic, "train"), val)
+        held = synthetic(options.synthetic, "val") if options.synthetic.validation else None
+        return TrainingData(synthetic(options.synthetic, "train"), held)
     train = open_data(folder, "train", progress=progress)
     if train is None:
         raise OptionError("nothing to learn from", where=folder, expected="images of the split `train`")
