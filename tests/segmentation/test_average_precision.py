@@ -20,7 +20,9 @@ def square(x: int, y: int, side: int = 20) -> np.ndarray:
     return mask
 
 
-def thing(number: int, image: int, category: int, x: int, y: int, side: int = 20, crowd: bool = False) -> CocoAnnotation:
+def thing(
+    number: int, image: int, category: int, x: int, y: int, side: int = 20, crowd: bool = False
+) -> CocoAnnotation:
     box = (float(x), float(y), float(side), float(side))
     return CocoAnnotation(number, image, category, box, encode_mask(square(x, y, side)), float(side**2), crowd)
 

@@ -43,7 +43,13 @@ class Scores:
         return {name: value for name, value in values.items() if value is not None}
 
 
-def score(model: MaskRCNN, data: InstanceData, precision: str = "32-true", progress: Progress = SILENT) -> Scores:
+def score(
+    model: MaskRCNN,
+    data: InstanceData,
+    precision: str = "32-true",
+    progress: Progress = SILENT,
+    truth: CocoData | None = None,
+) -> Scores:
     """Find things in every image, and compare.
 
     Args:
@@ -51,11 +57,12 @@ def score(model: MaskRCNN, data: InstanceData, precision: str = "32-true", progr
         data: labelled images.
         precision: of the network's arithmetic, in Lightning's words.
         progress: told of every image.
+        truth: the data's, where it is at hand.
 
     Raises:
         FormatError: an image is damaged.
     """
-    truth = data.ground_truth()
+    truth = data.ground_truth() if truth is None else truth
     results: list[CocoResult] = []
     with progress.stage("find objects", len(data)) as advance:
         for count, found in _results(model, data, precision):

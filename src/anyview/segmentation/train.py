@@ -36,7 +36,7 @@ def train_segmentation(
         OptionError: no such data, options that cannot be, weights that do not fit.
         KeyboardInterrupt, AnyviewError: as `anyview.training.loop.train`.
     """
-    options = replace(options, loop=settled(options.loop, on_processors=True, on_gpus=True))
+    options = replace(options, loop=settled(options.loop, on_processors=True))
     data = training_data(folder, options, progress)
     classes = data.train.classes
     options = replace(

@@ -10,6 +10,7 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from anyview.compute import cpu_count
+from anyview.formats.coco import CocoData
 from anyview.progress import SILENT, Progress
 from anyview.segmentation.augment import augmented
 from anyview.segmentation.batches import Batch, Batches
@@ -48,6 +49,7 @@ class MaskRCNNTrainee:
         self._options, self._data, self._load, self._progress = options, data, load, progress
         self._batches: Batches | None = None
         self._batch: Batch | None = None
+        self._truth: CocoData | None = None
 
     def __enter__(self) -> MaskRCNNTrainee:
         return self
@@ -108,8 +110,10 @@ class MaskRCNNTrainee:
         if self._data.val is None:
             return {}
         data: InstanceData = spread(self._data.val, self._options.data.validation_images)
+        if self._truth is None:
+            self._truth = data.ground_truth()
         with self._averaged() as model:
-            scores = score(model, data, self._options.loop.precision, self._progress)
+            scores = score(model, data, self._options.loop.precision, self._progress, self._truth)
         figures = scores.figures()
         if "mask_ap" in figures:
             words = ", ".join(f"{name.replace('_ap', ' AP')} {figures[name]:.3f}" for name in ("box_ap", "mask_ap"))

@@ -17,19 +17,18 @@ BFLOAT16: Final = "bf16-mixed"
 _INSTRUCTIONS = {"AMX bf16", "AVX-512 bf16"}
 
 
-def settled(loop: LoopOptions, *, on_processors: bool, on_gpus: bool = False) -> LoopOptions:
+def settled(loop: LoopOptions, *, on_processors: bool) -> LoopOptions:
     """The loop's options with the precision settled for this machine, where they leave it open.
 
     Args:
         loop: the options.
-        on_processors, on_gpus: whether the network takes bfloat16 where such a device has instructions for it.
+        on_processors: whether the network takes bfloat16 where a processor has instructions for it; on GPUs that has
+            not been measured yet.
     """
     if loop.precision != "auto":
         return loop
-    if loop.device != "cpu" and torch.cuda.is_available():
-        quick = on_gpus and torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        quick = on_processors and bool(_INSTRUCTIONS & set(machine.cpu_features()))
+    on_gpu = loop.device != "cpu" and torch.cuda.is_available()
+    quick = on_processors and not on_gpu and bool(_INSTRUCTIONS & set(machine.cpu_features()))
     return replace(loop, precision=BFLOAT16 if quick else "32-true")
 
 
