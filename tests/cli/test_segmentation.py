@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -83,8 +84,7 @@ def test_mistakes(
 def test_a_missing_extra_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find = extra.find_spec
-    monkeypatch.setattr(extra, "find_spec", lambda name: None if name == "lightning" else find(name))
+    monkeypatch.setattr(extra, "find_spec", lambda name: None if name == "lightning" else find_spec(name))
     for words in (["train", "S", "--out", str(tmp_path / "run")], ["eval", "R"]):
         assert main(["segment", *words]) == 2
         assert capsys.readouterr().err == (

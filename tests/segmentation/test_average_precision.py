@@ -74,7 +74,7 @@ def test_nothing_found_and_nothing_there() -> None:
 def test_overlaps() -> None:
     masks = [encode_mask(square(x, 0)) for x in (0, 10, 40)]
     made = mask_overlaps(masks, [masks[0], encode_mask(square(0, 0, 40))], np.array([False, True]))
-    np.testing.assert_allclose(made, [[1, 1], [1 / 3, 1], [0, 0]], atol=1e-12)
+    np.testing.assert_allclose(made, np.array([[1, 1], [1 / 3, 1], [0, 0]]), atol=1e-12)
     assert mask_overlaps([], masks, np.zeros(3, bool)).shape == (0, 3)
 
 

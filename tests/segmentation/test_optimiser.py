@@ -45,4 +45,4 @@ def test_frozen_weights_stay_out() -> None:
 def test_impossible() -> None:
     for wrong in ({"batch": 0}, {"rate": 0.0}, {"ema": 1.0}, {"clip": -1.0}):
         with pytest.raises(OptionError, match=f"optimiser.{next(iter(wrong))}"):
-            OptimiserOptions(**wrong)  # type: ignore[arg-type]
+            OptimiserOptions(**wrong)
