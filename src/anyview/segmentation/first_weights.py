@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from anyview.errors import OptionError
 from anyview.progress import SILENT, Progress
 from anyview.segmentation.mask_rcnn import MaskRCNN
 from anyview.segmentation.train_options import SegmentationOptions
 from anyview.segmentation.weights import load_body, load_state, load_weights
+
+_COCO_OUTPUTS = 91
+_KNOWN = ("COCO_V1", "IMAGENET1K_V1")
+
+
+def check_first(options: SegmentationOptions) -> None:
+    """Raise an OptionError where the weights that the options name are not there, before any work is done."""
+    name = options.weights
+    if name is not None and name not in _KNOWN and not Path(name).exists():
+        raise OptionError(
+            "there is no such file of weights", where=name, expected=f"{', '.join(_KNOWN)}, a file, or a run's folder"
+        )
 
 
 def load_first(model: MaskRCNN, options: SegmentationOptions, progress: Progress = SILENT) -> None:
@@ -37,6 +50,3 @@ def load_first(model: MaskRCNN, options: SegmentationOptions, progress: Progress
         load_state(model, open_run(Path(name)).model.state_dict(), name, options.reset_heads)
     else:
         load_weights(model, Path(name), options.reset_heads)
-
-
-_COCO_OUTPUTS = 91

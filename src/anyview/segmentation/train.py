@@ -8,7 +8,7 @@ from typing import Any
 
 from anyview.progress import SILENT, Progress
 from anyview.segmentation.config import write_config
-from anyview.segmentation.first_weights import load_first
+from anyview.segmentation.first_weights import check_first, load_first
 from anyview.segmentation.train_data import TrainingData, data_config, training_data
 from anyview.segmentation.train_options import SYNTHETIC, SegmentationOptions
 from anyview.segmentation.trainee import MaskRCNNTrainee
@@ -37,13 +37,15 @@ def train_segmentation(
         KeyboardInterrupt, AnyviewError: as `anyview.training.loop.train`.
     """
     options = replace(options, loop=settled(options.loop, on_processors=True))
+    begun = has_checkpoints(run)
+    if not begun:
+        check_first(options)
     data = training_data(folder, options, progress)
     classes = data.train.classes
     options = replace(
         options, model=replace(options.model, num_classes=len(classes)), classes=classes.names, class_ids=classes.ids,
         folder=SYNTHETIC if str(folder) == SYNTHETIC else str(Path(folder).resolve()),
     )  # fmt: skip
-    begun = has_checkpoints(run)
 
     def begin() -> None:
         write_config(run, options)
