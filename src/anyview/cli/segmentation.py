@@ -24,7 +24,7 @@ class Train(Command):
     out: Path
     """The run's folder: options, checkpoints, log, TensorBoard's curves, val.json and report.html."""
     preset: Literal["small"] | None = None
-    """Options that go together: `small` learns the synthetic pictures in minutes on a processor."""
+    """Options that go together: `small` is for small images of few things on a processor, such as `synthetic`."""
     weights: str | None = None
     """What training begins with: COCO_V1 or IMAGENET1K_V1 (downloaded once), a file, or another run. By default random
     numbers."""

@@ -29,4 +29,4 @@ PRESETS: Final[dict[str, tuple[str, ...]]] = {
         "loop.log_every=10",
     ),
 }
-"""`small` learns the synthetic pictures in minutes on a processor, or other small images of few things."""
+"""`small` is for small images of few things on a processor, such as the synthetic pictures."""
