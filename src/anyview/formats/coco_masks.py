@@ -124,6 +124,24 @@ def mask_area(rle: RLE) -> int:
     return int(_masks.area(_from_rle(rle)))
 
 
+def mask_overlaps(
+    found: Sequence[RLE], true: Sequence[RLE], crowd: Bool[np.ndarray, "M"]
+) -> Float64[np.ndarray, "N M"]:
+    """Pixels that two masks share over those of either (IoU); over those of the found one where the true one is a
+    crowd.
+
+    Args:
+        found: N masks.
+        true: M masks of the same image.
+        crowd: which of these are crowds.
+    """
+    if not found or not true:
+        return np.zeros((len(found), len(true)))
+    flags = [int(one) for one in crowd]
+    shares = _masks.iou([_from_rle(r) for r in found], [_from_rle(r) for r in true], flags)
+    return np.asarray(shares, np.float64).reshape(len(found), len(true))
+
+
 def mask_box(rle: RLE) -> tuple[float, float, float, float]:
     """Left, top, width and height of the pixels that belong to a mask, pixels; four zeros where none does."""
     x, y, w, h = (float(v) for v in _masks.toBbox(_from_rle(rle)))

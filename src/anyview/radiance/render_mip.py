@@ -9,9 +9,9 @@ from torch.nn.functional import softplus
 
 from anyview.radiance.encoding import integrated_encoding, positional_encoding
 from anyview.radiance.fields.mip import MipNeRF
-from anyview.radiance.precision import autocast
 from anyview.radiance.rays import Rays
 from anyview.radiance.renderer import Seen
+from anyview.training.precision import autocast
 
 _FEATURES_AT_ONCE = 1 << 25  # values of one layer: 128 MiB, of which a handful live at the same time
 

@@ -25,12 +25,12 @@ from anyview.radiance.rays import RADIUS_PER_PIXEL
 from anyview.radiance.render_grid import GridRenderer
 from anyview.radiance.render_mip import MipRenderer
 from anyview.radiance.renderer import Renderer
-from anyview.radiance.settings import has_checkpoints
 from anyview.radiance.views import FieldViews, field_views
 from anyview.scene.load import load_scene
 from anyview.scene.scene import Scene
 from anyview.training.checkpoint import Checkpoints, Found, load_checkpoint
 from anyview.training.config import from_yaml, to_yaml
+from anyview.training.settings import has_checkpoints
 
 _VERSIONS = {"mip": mip.VERSION, "grid": grid.VERSION}
 

@@ -72,7 +72,7 @@ def write_field_report(
             _header(run, log, main, machine),
             tag(
                 "main",
-                parts.tiles(_headline(run, log, main)),
+                sections.tiles(_headline(run, log, main)),
                 sections.section("Training", _training_lead(log), curves(log)) if log else EMPTY,
                 parts.views(shown, split, run.step, main is not None),
                 *(parts.all_views(one, run.folder) for one in done),

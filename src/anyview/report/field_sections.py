@@ -19,7 +19,7 @@ from anyview.report import words
 from anyview.report.field_views import ShownView
 from anyview.report.html import EMPTY, Html, data_uri, join, picture, tag
 from anyview.report.pictures import color_depth, depth_range
-from anyview.report.sections import section, table, with_small_units
+from anyview.report.sections import section, table
 
 NAMES = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS"}
 _WORDS = {"psnr": "{:.2f} dB", "ssim": "{:.4f}", "lpips": "{:.4f}"}
@@ -45,12 +45,6 @@ class ShownFilm(NamedTuple):
 def figure(name: str, value: float) -> str:
     """A figure with its unit."""
     return _WORDS.get(name, "{:.4g}").format(value)
-
-
-def tiles(facts: Sequence[tuple[str, str]]) -> Html:
-    """The few numbers that matter; units are small."""
-    cells = (tag("div", tag("dt", name), tag("dd", with_small_units(text))) for name, text in facts)
-    return tag("dl", *cells, class_="stats")
 
 
 def views(shown: Sequence[ShownView], split: str, step: int, is_evaluated: bool) -> Html:

@@ -304,6 +304,12 @@ def _threshold(score: Mapping[str, Any]) -> str:
     return f"{score['label']} ({text})" if score.get("label") else text
 
 
+def tiles(facts: Sequence[tuple[str, str]]) -> Html:
+    """The few numbers that matter; units are small."""
+    cells = (tag("div", tag("dt", name), tag("dd", with_small_units(text))) for name, text in facts)
+    return tag("dl", *cells, class_="stats")
+
+
 def with_small_units(text: str) -> Html:
     """The letters of "1 min 15 s" smaller than its digits."""
     return join(

@@ -78,7 +78,7 @@ def classes_of(categories: Sequence[CocoCategory], where: Path, numbering: Numbe
     ordered = sorted(categories, key=lambda c: c.id)
     if numbering == "contiguous":
         return Classes(("background", *(c.name for c in ordered)), (-1, *(c.id for c in ordered)))
-    names = _coco_names()
+    names = coco_names()
     strange = [c.name for c in ordered if c.name not in names]
     if strange:
         raise FormatError(
@@ -89,7 +89,7 @@ def classes_of(categories: Sequence[CocoCategory], where: Path, numbering: Numbe
     return Classes(tuple(names), tuple(ids.get(name, -1) for name in names))
 
 
-def _coco_names() -> list[str]:
+def coco_names() -> list[str]:
     """COCO's classes by the labels of torchvision's models."""
     from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 

@@ -78,6 +78,21 @@ def load_weights(model: MaskRCNN, weights: str | Path, reset_heads: bool = False
             model.options = replace(model.options, norm_epsilon=0.0)
 
 
+def load_state(model: MaskRCNN, state: dict[str, Tensor], where: str, reset_heads: bool = False) -> None:
+    """Load another model's state dict into a model; see `load_weights`.
+
+    Args:
+        model: takes it; on an error it is as before.
+        state: tensors by name.
+        where: they come from, for errors.
+        reset_heads: see `load_weights`.
+
+    Raises:
+        OptionError: tensors do not fit.
+    """
+    _load(model, state, where, reset_heads)
+
+
 def load_body(model: MaskRCNN, weights: str | Path = "IMAGENET1K_V1", progress: bool = True) -> None:
     """Load a classifier's weights into a model's ResNet.
 

@@ -1,0 +1,47 @@
+"""What `anyview segment` says at its end: tables and paths, on stdout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from anyview.cli.output import console
+
+if TYPE_CHECKING:
+    from anyview.segmentation.evaluate import Scores
+    from anyview.training.loop import TrainingResult
+
+_SHOWN = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR_100")
+
+
+def print_figures(scores: Scores, split: str, page: Path | None) -> None:
+    """COCO's figures of masks and boxes, a line per class, and where the page is."""
+    table = Table(title=f"{len(scores.truth.images):,} images, {split}", title_justify="left")
+    table.add_column("")
+    for name in _SHOWN:
+        table.add_column(name.replace("_", " "), justify="right")
+    for kind, part in (("masks", scores.mask), ("boxes", scores.box)):
+        table.add_row(kind, *(_figure(part.figures[name]) for name in _SHOWN))
+    table.add_section()
+    for one in scores.mask.classes:
+        values = (_figure(one.figures[name]) if name in one.figures else "" for name in _SHOWN)
+        table.add_row(f"{one.name} (masks, {one.things:,})", *values)
+    screen = console()
+    screen.print(table)
+    if page is not None:
+        screen.print(f"report     {page}", markup=False)
+
+
+def print_trained(run: Path, result: TrainingResult) -> None:
+    """What a training did, and what comes next."""
+    screen = console()
+    best = "" if result.best is None else f", best {result.best.value:.3f} at step {result.best.step:,}"
+    screen.print(f"{result.step:,} steps in {result.seconds / 60:.1f} minutes{best}", markup=False)
+    screen.print(f"checkpoint {result.checkpoint}", markup=False)
+    screen.print(f"next       anyview segment eval {run}", markup=False)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,104 @@
+"""`anyview segment train | eval`: from labelled images to figures and a page; one sentence per mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from anyview.cli.main import main
+from anyview.cli.parse import parse
+from anyview.cli.segmentation import Evaluate, Segment, Train
+from anyview.training import extra
+from little_training import SETTINGS
+
+WORDS = [word for setting in SETTINGS for word in ("--set", setting)]
+
+
+def test_words() -> None:
+    command = parse(["segment", "train", "D", "--out", "O", "--weights", "COCO_V1", "--reset-heads", "--set", "a=1"])
+    assert isinstance(command, Segment)
+    assert command.verb == Train("D", Path("O"), weights="COCO_V1", reset_heads=True, set=("a=1",))
+    command = parse(["segment", "eval", "R"])
+    assert isinstance(command, Segment)
+    assert command.verb == Evaluate(Path("R"))
+    command = parse(["segment", "eval", "R", "D", "--split", "train", "--json", "f.json"])
+    assert isinstance(command, Segment)
+    assert command.verb == Evaluate(Path("R"), "D", "train", Path("f.json"))
+
+
+def test_from_pictures_to_figures_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    assert main(["segment", "train", "synthetic", "--out", str(run), *WORDS, "--steps", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "1 steps in" in shown
+    assert "2 images, val" in shown
+    assert f"report     {run}/report.html" in shown
+    content = json.loads((run / "val.json").read_text())
+    assert content["images"] == 2
+    assert content["step"] == 1
+    assert {"AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR_100"} <= content["mask"].keys()
+    assert content["mask"].keys() == content["box"].keys()
+    assert [one["name"] for one in content["classes"]] == ["sphere", "box", "torus", "cylinder", "capsule", "cone"]
+    page = (run / "report.html").read_text()
+    assert "Worst images" in page
+    assert "000001.png, what is there" in page
+    assert "http" not in page.replace("http-equiv", "")  # nothing is loaded from elsewhere
+    (run / "report.html").unlink()
+    assert main(["segment", "eval", str(run), "--split", "train", "--json", str(tmp_path / "f.json")]) == 0
+    assert "3 images, train" in capsys.readouterr().out
+    assert json.loads((tmp_path / "f.json").read_text())["split"] == "train"
+    assert (run / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["train", "nowhere", "--out", "run"], "there is no such folder in nowhere"),
+        (["train", "synthetic", "--out", "run", "--set", "optimizer.batch=2"], "no such option in "),
+        (
+            ["train", "synthetic", "--out", "run", "--set", "optimiser.batch=0"],
+            "option out of range in optimiser.batch",
+        ),
+        (["train", "synthetic", "--out", "run", "--weights", "w.pth"], "there is no such file of weights in w.pth"),
+        (["train", "synthetic", "--out", "run", "--set", "augment.copy_paste=0.5"], "copy-paste without `crop_size`"),
+        (["eval", "nowhere"], "not a run in nowhere"),
+    ],
+)
+def test_mistakes(
+    words: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["segment", *words]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("anyview: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"anyview: {sentence}")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_extra_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extra, "find_spec", lambda name: None if name == "lightning" else find_spec(name))
+    for words in (["train", "S", "--out", str(tmp_path / "run")], ["eval", "R"]):
+        assert main(["segment", *words]) == 2
+        assert capsys.readouterr().err == (
+            "anyview: the libraries of the learned engines are not installed: expected torch, lightning, safetensors, "
+            "torchmetrics, yaml, found no lightning; run pip install 'anyview[learn]'\n"
+        )
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys\nfrom anyview.cli.main import main\n"
+        "for verb in ([], ['train'], ['eval']):\n    main(['segment', *verb, '--help'])\n"
+        "print('loaded:', *{n.split('.')[0] for n in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, check=True)
+    loaded = set(done.stderr.split("loaded:")[1].split())
+    assert "--reset-heads" in done.stdout
+    assert not loaded & {"numba", "pycolmap", "matplotlib", "scipy", "torch", "lightning", "PIL", "yaml"}

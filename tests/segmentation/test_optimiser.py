@@ -1,0 +1,48 @@
+"""Learning rates against the formulas; which weights learn."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from anyview.errors import OptionError
+from anyview.segmentation.optimiser import learning_rate, make_optimiser
+from anyview.segmentation.train_options import OptimiserOptions
+
+
+def test_drops_and_the_batch() -> None:
+    options = OptimiserOptions(batch=8, rate=0.02, warmup_steps=0)
+    rates = [learning_rate(options, 1000, share) for share in (0.3, 0.7, 0.9)]
+    assert rates == pytest.approx([0.01, 0.001, 0.0001])
+    assert learning_rate(OptimiserOptions(kind="adamw", batch=8, rate=1e-4), 5000, 0.5) == pytest.approx(1e-4)
+
+
+def test_half_a_wave() -> None:
+    options = OptimiserOptions(batch=16, schedule="cosine", last_rate=0.1, warmup_steps=0)
+    rates = [learning_rate(options, 500, share) for share in (0.0, 0.25, 0.5, 1.0)]
+    wanted = [0.02, 0.02 * (0.1 + 0.9 * (1 + math.sqrt(0.5)) / 2), 0.02 * 0.55, 0.002]
+    assert rates == pytest.approx(wanted)
+
+
+def test_warm_up() -> None:
+    options = OptimiserOptions(batch=16, warmup_steps=100)
+    assert learning_rate(options, 0, 0.0) == pytest.approx(0.02 * 1e-3)
+    assert learning_rate(options, 50, 0.01) == pytest.approx(0.02 * 0.5005)
+    assert learning_rate(options, 20, 0.1) == pytest.approx(0.02)  # never more than a tenth
+
+
+def test_frozen_weights_stay_out() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[0].requires_grad_(False)
+    optimiser = make_optimiser(model, OptimiserOptions())
+    assert [id(p) for g in optimiser.param_groups for p in g["params"]] == [id(p) for p in model[1].parameters()]
+    assert isinstance(make_optimiser(model, OptimiserOptions(kind="adamw")), torch.optim.AdamW)
+
+
+def test_impossible() -> None:
+    for wrong in ({"batch": 0}, {"rate": 0.0}, {"ema": 1.0}, {"clip": -1.0}):
+        with pytest.raises(OptionError, match=f"optimiser.{next(iter(wrong))}"):
+            OptimiserOptions(**wrong)
