@@ -17,6 +17,7 @@ import tyro
 from anyview.cli import commands
 from anyview.cli.command import Command
 from anyview.cli.radiance import Radiance
+from anyview.cli.segmentation import Segment
 from anyview.errors import OptionError
 from anyview.reconstruction.options import DenseOptions, FusionOptions, MeshOptions, SparseOptions
 
@@ -27,6 +28,7 @@ _COMMANDS: dict[str, type[Command]] = {
     "fuse": commands.Fuse,
     "mesh": commands.Mesh,
     "radiance": Radiance,
+    "segment": Segment,
     "demo": commands.Demo,
     "doctor": commands.Doctor,
     "info": commands.Info,

@@ -50,6 +50,7 @@ class Detector:
         self.images = model.options.images
         self.bfloat16 = precision == "bf16" or (precision == "auto" and quick_in_bfloat16(_resolved(device)))
         ready = fold_batch_norm(model).to(self.device).to(memory_format=torch.channels_last)
+        self.model = ready
         self._detect: Callable[..., list[Found]] = torch.compile(ready.detect) if compile else ready.detect
         self._min_score = min_score
 
