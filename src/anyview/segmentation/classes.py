@@ -61,7 +61,7 @@ def named_classes(names: Sequence[str]) -> Classes:
 
 def coco_classes() -> Classes:
     """Those of torchvision's COCO models: labels are COCO's category ids."""
-    names = _coco_names()
+    names = coco_names()
     return Classes(tuple(names), tuple(label if name and label else -1 for label, name in enumerate(names)))
 
 
@@ -84,7 +84,7 @@ def classes_of(categories: Sequence[CocoCategory], where: Path, numbering: Numbe
     ordered = sorted(categories, key=lambda c: c.id)
     if numbering == "contiguous":
         return Classes(("background", *(c.name for c in ordered)), (-1, *(c.id for c in ordered)))
-    names = _coco_names()
+    names = coco_names()
     strange = [c.name for c in ordered if c.name not in names]
     if strange:
         raise FormatError(
@@ -95,7 +95,7 @@ def classes_of(categories: Sequence[CocoCategory], where: Path, numbering: Numbe
     return Classes(tuple(names), tuple(ids.get(name, -1) for name in names))
 
 
-def _coco_names() -> list[str]:
+def coco_names() -> list[str]:
     """COCO's classes by the labels of torchvision's models."""
     from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
