@@ -33,12 +33,13 @@ class Discs:
         self.seen: list[Size] = []
 
     def __call__(self, images: Sequence[Tensor], sizes: Sequence[Size] | None = None) -> list[Found]:
-        return [self._one(image, size) for image, size in zip(images, sizes or [None] * len(images), strict=True)]
+        own: list[Size] = [(image.shape[1], image.shape[2]) for image in images]
+        return [self._one(image, size) for image, size in zip(images, sizes or own, strict=True)]
 
-    def _one(self, image: Tensor, size: Size | None) -> Found:
+    def _one(self, image: Tensor, size: Size) -> Found:
         height, width = image.shape[1:]
         self.seen.append((height, width))
-        rows, columns = size or (height, width)
+        rows, columns = size
         factor = min(LONGEST / max(height, width), 1)
         red, _, blue = image.numpy()
         numbers = np.where(blue == MARK, red, 0)
@@ -91,7 +92,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
 disc = st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(8, 140))
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(st.lists(disc, min_size=1, max_size=12), st.integers(140, 300), st.integers(140, 420))
 def test_the_same_things_with_and_without_tiles(
     discs: list[tuple[float, float, float]], height: int, width: int
@@ -107,7 +108,7 @@ def test_the_same_things_with_and_without_tiles(
         assert len(matches) == 1
         (i,) = matches
         assert int(found["labels"][i]) == label_of(number)
-        assert overlap(mask, whole[i]) > 0.7  # reduced once to 256 pixels; the worst measured is in the report
+        assert overlap(mask, whole[i]) > 0.7  # reduced once to 256 pixels
         if extents[number] < WHOLE_IN_A_TILE:
             assert np.array_equal(mask, whole[i])
             ys, xs = np.nonzero(mask)

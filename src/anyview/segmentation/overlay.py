@@ -81,10 +81,13 @@ def _scaled(first: int, last: int, factor: float, side: int) -> slice:
 
 def eroded(mask: Bool[np.ndarray, "H W"], steps: int) -> Bool[np.ndarray, "H W"]:
     """The pixels of a mask whose square of 2 `steps` + 1 pixels lies in it; nothing outside of the array does."""
-    for axis in (0, 1):
-        side = mask.shape[axis]
-        padded = np.pad(mask, [(steps, steps) if a == axis else (0, 0) for a in (0, 1)])
-        mask = np.logical_and.reduce([padded.take(range(k, k + side), axis) for k in range(2 * steps + 1)])
+    for _ in range(2):  # along rows, then along columns
+        inner = mask.copy()
+        for k in range(1, min(steps, len(mask)) + 1):
+            inner[k:] &= mask[:-k]
+            inner[:-k] &= mask[k:]
+        inner[:steps] = inner[max(len(mask) - steps, 0) :] = False
+        mask = inner.T
     return mask
 
 
