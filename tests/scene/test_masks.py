@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,19 @@ def test_pixels_in_memory_take_no_files(scene: Scene, tmp_path: Path) -> None:
     draw(tmp_path / "masks" / (view.name + ".png"), (rgb.shape[1], rgb.shape[0]), 0)
     with pytest.raises(SceneError, match="a view whose image is a file"):
         with_masks(replace(scene, views=(view,)), tmp_path / "masks")
+
+
+def test_reconstruction_takes_them(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Scene] = []
+    stage = import_module("anyview.pipelines.reconstruct")
+
+    def stop(scene: Scene, *_: object, **__: object) -> None:
+        given.append(scene)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stage.pipeline, "reconstruct", stop)
+    first = scene.views[0]
+    mask = draw(tmp_path / "masks" / (first.name + ".png"), image_size(first.path or ""), 5)
+    with pytest.raises(KeyboardInterrupt):
+        stage.reconstruct(scene.root, tmp_path / "work", masks=tmp_path / "masks")
+    assert np.array_equal(given[0].views[0].read()[1], mask)

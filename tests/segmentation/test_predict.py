@@ -200,7 +200,7 @@ def test_odd_and_damaged_images(run: Path, tmp_path: Path, capsys: pytest.Captur
         assert f"image cannot be read in {tmp_path / 'odd' / name}" in said
     assert "images of several frames, of which the first is taken: 1, the first in film.gif" in said
     (last,) = [line for line in said.splitlines() if line.startswith("anyview: ")]
-    assert "3 of 11 images cannot be read, the others are done" in last
+    assert "3 of 11 images cannot be read (cut.png, empty.jpg, text.png); the others are done" in last
     data = read_coco(out / "predictions.json")
     assert {i.file_name: (i.height, i.width) for i in data.images} == sizes
     masks = {name: np.array(Image.open(out / "masks" / f"{Path(name).stem}.png")) > 0 for name in sizes}

@@ -75,9 +75,10 @@ class Predict(Command):
         if "png" in formats:
             console().print(f"masks   {done.out / 'masks'}, for `anyview reconstruct --masks`", markup=False)
         if done.damaged:
-            first = done.damaged[0]
+            names = [Path(str(error.where)).name for error in done.damaged]
+            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
             raise FormatError(
-                f"{len(done.damaged)} of {len(done.damaged) + done.images} images cannot be read, the others are done",
-                where=first.where, actual=first.actual, hint="mend or remove them, and run the same command",
-            )  # fmt: skip
+                f"{len(names)} of {len(names) + done.images} images cannot be read ({shown})",
+                hint="the others are done; mend or remove these, and run the same command",
+            )
         return 0
