@@ -112,4 +112,6 @@ def test_reconstruction_takes_them(scene: Scene, tmp_path: Path, monkeypatch: py
     mask = draw(tmp_path / "masks" / (first.name + ".png"), image_size(first.path or ""), 5)
     with pytest.raises(KeyboardInterrupt):
         stage.reconstruct(scene.root, tmp_path / "work", masks=tmp_path / "masks")
-    assert np.array_equal(given[0].views[0].read()[1], mask)
+    _, found = given[0].views[0].read()
+    assert found is not None
+    assert np.array_equal(found, mask)
