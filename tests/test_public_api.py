@@ -15,7 +15,7 @@ PUBLIC = ["AnyviewError", "Camera", "ReconstructionOptions", "Scene", "View", "l
 
 SIGNATURES = {
     "load_scene": ["path"],
-    "reconstruct": ["scene", "out", "quality", "options", "split", "seed", "progress"],
+    "reconstruct": ["scene", "out", "quality", "options", "split", "seed", "masks", "progress"],
     "View": ["name", "camera", "world_from_cam", "pixels", "split", "path", "near", "far", "weight"],
     "Camera": ["model", "width", "height", "params"],
     "Scene": ["views", "root", "format", "bounds", "points"],

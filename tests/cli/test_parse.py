@@ -29,6 +29,8 @@ def test_defaults() -> None:
     assert command.quality == "medium"
     assert command.options == preset("medium")
     assert command.split is None
+    assert command.masks is None
+    assert reconstruct("--masks", "folder").masks == Path("folder")
 
 
 @pytest.mark.parametrize("quality", ["low", "medium", "high"])

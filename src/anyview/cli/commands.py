@@ -41,6 +41,9 @@ class Reconstruct(Command):
     the stage may be left out (--pairs for --sparse.pairs)."""
     split: Literal["train", "val", "test"] | None = None
     """Views to use; by default the training views, or all where there are none."""
+    masks: Path | None = None
+    """Folder of PNG files named like the images, white on what is to be reconstructed, as `anyview segment predict`
+    writes it (OUT/masks); they replace alpha and the scene's own masks."""
     options: Annotated[ReconstructionOptions, arg(name="")] = field(default_factory=ReconstructionOptions)
 
     def with_defaults(self) -> Self:
@@ -55,8 +58,9 @@ class Reconstruct(Command):
 
         with TerminalProgress() as progress:
             result = reconstruct(
-                self.scene, self.out, self.quality, options=self.options, split=self.split, progress=progress
-            )
+                self.scene, self.out, self.quality, options=self.options, split=self.split, masks=self.masks,
+                progress=progress,
+            )  # fmt: skip
         print_result(result)
         return 0
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Union
 from tyro.conf import Positional, UseAppendAction, arg, subcommand
 
 from anyview.cli.command import Command
+from anyview.cli.segmentation_predict import Predict
 
 _Data = Positional[Annotated[str, arg(metavar="COCO_DIR")]]
 _Run = Positional[Annotated[Path, arg(metavar="RUN")]]
@@ -97,13 +98,13 @@ class Evaluate(Command):
 
 @dataclass
 class Segment(Command):
-    """Instance segmentation: train Mask R-CNN on labelled images, score it."""
+    """Instance segmentation: train Mask R-CNN on labelled images, score it, find objects."""
 
     verb: Annotated[
         Union[  # noqa: UP007 (tyro reads it)
             Annotated[Train, subcommand("train", prefix_name=False)],
             Annotated[Evaluate, subcommand("eval", prefix_name=False)],
-            # `predict` goes here: Annotated[Predict, subcommand("predict", prefix_name=False)]
+            Annotated[Predict, subcommand("predict", prefix_name=False)],
         ],
         arg(name=""),
     ]

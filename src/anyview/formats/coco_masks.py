@@ -49,6 +49,28 @@ def encode_mask(mask: Bool[np.ndarray, "H W"] | UInt8[np.ndarray, "H W"]) -> RLE
     return compress(np.diff([*first, 0, *turns.tolist(), down.size]).tolist(), height, width)
 
 
+def encode_crop(crop: Bool[np.ndarray, "h w"], corner: tuple[int, int], size: tuple[int, int]) -> RLE:
+    """The run lengths of a mask that lies in a part of its image; what lies outside costs next to nothing.
+
+    Args:
+        crop: True where the mask is.
+        corner: row and column of its first pixel in the image.
+        size: rows and columns of the image.
+    """
+    (top, left), (height, width) = corner, size
+    rows, columns = crop.shape
+    if crop.size == 0:
+        return compress([height * width], height, width)
+    down = np.zeros((columns, height), np.bool_)
+    down[:, top : top + rows] = crop.T
+    flat = down.reshape(-1)
+    before, after = left * height, (width - left - columns) * height
+    turns = (np.flatnonzero(flat[1:] != flat[:-1]) + 1 + before).tolist()
+    first, last = [before] if flat[0] else [], [before + flat.size] if flat[-1] and after else []
+    marks = [0, *first, *turns, *last, height * width]
+    return compress(np.diff(marks).tolist(), height, width)
+
+
 def decode_mask(rle: RLE) -> UInt8[np.ndarray, "H W"]:
     """The mask, 0 or 1.
 

@@ -13,6 +13,8 @@ from anyview.reconstruction.options import Quality, ReconstructionOptions
 from anyview.reconstruction.pipeline import ReconstructionResult, result_of
 from anyview.reconstruction.summary import read_summary, update_summary
 from anyview.report.page import write_report
+from anyview.scene.load import load_scene
+from anyview.scene.masks import with_masks
 from anyview.scene.scene import Scene
 from anyview.workspace import Workspace
 from anyview.workspace.lock import hold
@@ -26,6 +28,7 @@ def reconstruct(
     options: ReconstructionOptions | None = None,
     split: str | None = None,
     seed: int | None = None,
+    masks: str | Path | None = None,
     progress: Progress = SILENT,
 ) -> ReconstructionResult:
     """Dense cloud and mesh from posed images, with a report.
@@ -41,6 +44,8 @@ def reconstruct(
         options: all of them, instead of a preset.
         split: the views to use ("train", "val", "test"); None takes the training views, or all where there are none.
         seed: replaces the options' seed; the same seed on the same machine gives the same bytes.
+        masks: folder of PNG files named like the images, white on what is to be reconstructed; they replace alpha and
+            the scene's own masks. `anyview segment predict` writes such a folder.
         progress: told how the work advances.
 
     Raises:
@@ -52,6 +57,8 @@ def reconstruct(
         progress.note(
             "first run after installation: kernels are compiled on the way (`anyview doctor` does it beforehand)"
         )
+    if masks is not None:
+        scene = with_masks(scene if isinstance(scene, Scene) else load_scene(Path(scene)), masks, progress)
     pipeline.reconstruct(scene, out, quality, options=options, split=split, seed=seed, progress=progress)
     workspace = Workspace(out)
     with hold(workspace):

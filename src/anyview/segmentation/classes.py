@@ -59,6 +59,12 @@ def named_classes(names: Sequence[str]) -> Classes:
     return Classes(("background", *names), (-1, *range(1, len(names) + 1)))
 
 
+def coco_classes() -> Classes:
+    """Those of torchvision's COCO models: labels are COCO's category ids."""
+    names = coco_names()
+    return Classes(tuple(names), tuple(label if name and label else -1 for label, name in enumerate(names)))
+
+
 def classes_of(categories: Sequence[CocoCategory], where: Path, numbering: Numbering = "contiguous") -> Classes:
     """The classes of a file.
 

@@ -107,7 +107,9 @@ class MaskRCNN(nn.Module):
         seen, truth = self._study(images, targets, self.training, generator)
         return self._losses(seen, truth, generator)
 
-    def detect(self, images: Images, min_score: float = 0.0, masks: MaskForm = "soft") -> list[Found]:
+    def detect(
+        self, images: Images, min_score: float = 0.0, masks: MaskForm = "soft", sizes: Sequence[Size] | None = None
+    ) -> list[Found]:
         """The objects in each image, best first, whatever the mode.
 
         Args:
@@ -115,6 +117,7 @@ class MaskRCNN(nn.Module):
             min_score: detections below cost no mask; beside the threshold that the model's options give.
             masks: "soft" gives probabilities (N, 1, H, W), float32; "binary" bool of the same shape, at least 0.5;
                 "crops" a `MaskCrops`, which keeps only the boxes' pixels.
+            sizes: height and width of the pictures that boxes and masks are for, where the images are reduced copies.
 
         Returns:
             For each image `boxes` (N, 4), pixels of the image; `labels` (N,); `scores` (N,); `masks`.
@@ -123,6 +126,8 @@ class MaskRCNN(nn.Module):
             OptionError: an image of wrong shape or type.
         """
         seen, detections = self._find(images)
+        if sizes is not None:
+            seen = seen._replace(batch=seen.batch._replace(originals=list(sizes)))
         return self._finish(seen, detections, min_score, masks)
 
     @torch.no_grad()

@@ -1,0 +1,96 @@
+"""Which images words mean, what they are called, and how results are drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from anyview.errors import OptionError
+from anyview.segmentation.classes import named_classes
+from anyview.segmentation.overlay import draw_overlay, eroded, instance_color
+from anyview.segmentation.paste import MaskCrops
+from anyview.segmentation.pictures import find_pictures
+from anyview.segmentation.result import Result
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a.jpg", "a.png", "b.JPG", "notes.txt", ".hidden.png", ".cache/x.png", "sub/c.tif", "out/masks/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def names(folder: Path, *words: object) -> list[str]:
+    return [p.name for p in find_pictures([str(word) for word in words], [folder / "out" / "masks"])]
+
+
+def test_words(folder: Path) -> None:
+    assert names(folder, folder) == ["a.jpg", "a.png", "b.JPG", "sub/c.tif"]
+    assert names(folder, folder / "*.jpg") == ["a.jpg"]
+    assert names(folder, folder / "**" / "*.tif") == ["c.tif"]
+    assert names(folder, folder / "a.png", folder / "sub") == ["a.png", "sub/c.tif"]
+    assert names(folder, folder / "notes.txt") == ["notes.txt"]  # who names it means it
+    assert names(folder, folder / "a.png", folder / "a.*") == ["a.jpg", "a.png"]
+
+
+def test_names_of_results_differ(folder: Path) -> None:
+    assert [p.stem for p in find_pictures([folder], [folder / "out"])] == ["a.jpg", "a.png", "b", "sub/c"]
+
+
+def test_words_that_mean_nothing(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    for word, sentence in (("empty", "no images"), ("*.bmp", "no file fits"), ("none.png", "no such image or folder")):
+        with pytest.raises(OptionError, match=sentence):
+            find_pictures([folder / word])
+
+
+def result(size: tuple[int, int], corner: tuple[int, int], side: int, count: int = 1) -> Result:
+    boxes = torch.tensor([[corner[1], corner[0], corner[1] + side, corner[0] + side]] * count, dtype=torch.float32)
+    crops = MaskCrops([torch.ones((side, side), dtype=torch.bool)] * count, [corner] * count, size)
+    labels, scores = torch.ones(count, dtype=torch.int64), torch.full((count,), 0.9)
+    return Result("a", named_classes(["cup"]), boxes, labels, scores, crops)
+
+
+@pytest.mark.parametrize(
+    ("size", "drawn"),
+    [((30, 40), (360, 480)), ((600, 800), (600, 800)), ((3000, 8192), (1500, 4096)), ((1, 1), (480, 480))],
+)
+def test_pictures_are_of_sizes_to_look_at(size: tuple[int, int], drawn: tuple[int, int]) -> None:
+    picture = draw_overlay(np.zeros((*size, 3), np.uint8), result(size, (0, 0), 1))
+    assert picture.shape == (*drawn, 3)
+
+
+def test_what_is_drawn() -> None:
+    """Outline in the colour of the instance, a tint inside, a label above, and nothing elsewhere."""
+    picture = draw_overlay(np.zeros((600, 800, 3), np.uint8), result((600, 800), (200, 300), 100))
+    color = np.array(instance_color(0))
+    assert np.array_equal(picture[200, 330], color)
+    assert np.array_equal(picture[250, 300], color)
+    assert np.abs(picture[250, 350] - 0.4 * color).max() <= 1
+    label = picture[170:200, 300:400].reshape(-1, 3)
+    assert (label == color).all(1).sum() > 500
+    assert (np.abs(label.astype(int) - color).max(1) > 100).sum() > 50  # letters
+    rest = picture.copy()
+    rest[170:300, 300:400] = 0
+    assert not rest.any()
+
+
+def test_labels_do_not_cover_each_other() -> None:
+    one, three = (
+        draw_overlay(np.zeros((600, 800, 3), np.uint8), result((600, 800), (200, 300), 100, n)) for n in (1, 3)
+    )
+    for number in range(3):
+        same = (three == instance_color(number)).all(2)
+        assert same.sum() > 0.5 * (one == instance_color(0)).all(2).sum() - 400  # a label's ground, whole
+
+
+def test_erosion() -> None:
+    mask = np.random.default_rng(0).random((20, 30)) < 0.9
+    padded = np.pad(mask, 2)
+    wanted = [[padded[y : y + 5, x : x + 5].all() for x in range(30)] for y in range(20)]
+    assert np.array_equal(eroded(mask, 2), wanted)
+    assert np.any(wanted)
