@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from anyview.jit import njit
+from anyview.kernels.bfloat16 import narrow, widen
 from anyview.radiance.cones import Gaussians
 from anyview.radiance.encoding import integrated_encoding
 from anyview.radiance.fields import mip_bfloat16, mip_fast
 from anyview.radiance.fields.mip_mlp import MipMLP
 from anyview.radiance.kernels import mip_rows
-from anyview.kernels.bfloat16 import narrow, widen
 from anyview.radiance.options import MipOptions
 from mip_network import SMALL, far, network, some
 
