@@ -18,10 +18,12 @@ def warm_up(progress: Progress = SILENT) -> None:
     """Run what has not run yet in this installation, in a temporary folder; later runs find their kernels compiled.
 
     The stages of the reconstruction, texture and report included; and, where torch and lightning are installed, steps
-    of both radiance fields.
+    of both radiance fields, and the pooling of segmentation's regions.
     """
     learned = find_spec("torch") is not None and find_spec("lightning") is not None
-    work = [_reconstruct] * (not is_compiled()) + [_radiance] * (learned and not is_compiled("radiance"))
+    work = [_reconstruct] * (not is_compiled())
+    if learned:
+        work += [_radiance] * (not is_compiled("radiance")) + [_segmentation] * (not is_compiled("segmentation"))
     if not work:
         return
     with tempfile.TemporaryDirectory() as folder, progress.stage("compiling kernels", len(work)) as advance:
@@ -57,3 +59,16 @@ def _radiance(folder: Path) -> None:
     }.items():
         train_field(folder / "scene", folder / name, options)
     mark_compiled("radiance")
+
+
+def _segmentation(folder: Path) -> None:
+    """Regions of small maps, in both precisions, and the gradients."""
+    import torch
+
+    from anyview.segmentation.pooling import STRIDES, pool
+
+    regions = torch.tensor([[0.0, 0, 0, 64, 64]])
+    for kind in (torch.float32, torch.bfloat16):
+        maps = [torch.zeros((1, 16, 64 // k, 64 // k), dtype=kind, requires_grad=True) for k in STRIDES]
+        pool(maps, regions, 7).sum().backward()
+    mark_compiled("segmentation")
