@@ -30,6 +30,7 @@ TileSide: TypeAlias = int | Literal["auto"]
 
 _LEAST_TILE = 64  # pixels
 _SAME = 0.5  # overlap (IoU) of masks from which on two of a class are one thing; the share of a cut one in a whole one
+_REDUCED = 2  # times the network's longer side: what the whole image is reduced to
 _SHORTER, _LONGER = 2, 4  # of the network's sides: of a tile, and of an image that is looked at in tiles
 
 
@@ -92,7 +93,8 @@ def find_in_tiles(find: Finder, image: UInt8[Tensor, "3 H W"], side: int, overla
     height, width = image.shape[1:]
     parts = [_whole(find, image, longest)]
     parts += [_tile(find, image, corner, side) for corner in _corners((height, width), side, overlap)]
-    return merged(_joined(parts, (height, width)))
+    blur = int(np.ceil(max(height, width) / (_REDUCED * longest))) + 1
+    return merged(_joined(parts, (height, width)), blur)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,22 +110,28 @@ class Candidates:
     rank: Tensor
 
 
-def merged(candidates: Candidates) -> Found:
+def merged(candidates: Candidates, blur: int = 1) -> Found:
     """Each thing once, best first.
 
     Of two of a class that are one thing, the one seen whole in a tile stays, then the one from the reduced image, then
     the better score; it gets the better score of both.
+
+    Args:
+        candidates: of all tiles and of the whole image.
+        blur: how far the reduced image's outlines may be off, pixels: a sliver that a border cut off may lie there.
     """
     found, rank = candidates.found, candidates.rank
     crops: MaskCrops = found["masks"]
     areas = [int(crop.sum()) for crop in crops.crops]
     order = np.lexsort((-found["scores"].numpy(), rank.numpy())).tolist()
-    near = ((box_iou(found["boxes"], found["boxes"]) > 0) & (found["labels"][:, None] == found["labels"])).numpy()
+    near = (
+        (box_iou(_grown(found["boxes"], blur), found["boxes"]) > 0) & (found["labels"][:, None] == found["labels"])
+    ).numpy()
     scores = found["scores"].clone()
     kept: list[int] = []
     for i in order:
         cut = int(rank[i]) == 2
-        same = [k for k in kept if near[i, k] and _is_same(_shared(crops, i, k), areas[i], areas[k], cut)]
+        same = [k for k in kept if near[i, k] and _is_same(_shared(crops, i, k, cut * blur), areas[i], areas[k], cut)]
         for k in same:
             scores[k] = torch.maximum(scores[k], scores[i])
         if not same and areas[i]:
@@ -133,14 +141,22 @@ def merged(candidates: Candidates) -> Found:
     return {"boxes": found["boxes"][best], "labels": found["labels"][best], "scores": scores[best], "masks": masks}
 
 
+def _grown(boxes: Float32[Tensor, "N 4"], by: int) -> Float32[Tensor, "N 4"]:
+    """Boxes wider to all sides."""
+    return boxes + boxes.new_tensor([-by, -by, by, by])
+
+
 def _is_same(shared: int, area: int, other: int, cut: bool) -> bool:
     """Whether a mask is that of another one, of which it may be a part if a border cut it."""
     return area > 0 and shared >= _SAME * (area if cut else area + other - shared)
 
 
-def _shared(crops: MaskCrops, i: int, k: int) -> int:
-    """Pixels in both masks."""
+def _shared(crops: MaskCrops, i: int, k: int, grow: int) -> int:
+    """Pixels in both masks, the second of which grows by some pixels to all sides."""
     (a, b), (s, t) = (crops.crops[i], crops.crops[k]), (crops.corners[i], crops.corners[k])
+    if grow:
+        padded = functional.pad(b[None].float(), (grow,) * 4)
+        b, t = functional.max_pool2d(padded, 2 * grow + 1, 1, grow)[0].bool(), (t[0] - grow, t[1] - grow)
     top, left = max(s[0], t[0]), max(s[1], t[1])
     bottom = min(s[0] + a.shape[0], t[0] + b.shape[0])
     right = min(s[1] + a.shape[1], t[1] + b.shape[1])
@@ -166,7 +182,7 @@ def _corners(size: Size, side: int, overlap: float) -> Iterator[tuple[int, int]]
 def _whole(find: Finder, image: Tensor, longest: int) -> Candidates:
     """What is found in the whole image, reduced beforehand to twice what a network would reduce it to."""
     size = (int(image.shape[1]), int(image.shape[2]))
-    factor = min(2 * longest / max(size), 1)
+    factor = min(_REDUCED * longest / max(size), 1)
     small = (max(round(size[0] * factor), 1), max(round(size[1] * factor), 1))
     if factor < 1:
         image = functional.interpolate(image[None], small, mode="bilinear", antialias=True)[0]
