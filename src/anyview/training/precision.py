@@ -10,11 +10,10 @@ from typing import Final
 
 import torch
 
-from anyview.compute import machine
+from anyview.compute.precision import quick_in_bfloat16
 from anyview.training.options import LoopOptions
 
 BFLOAT16: Final = "bf16-mixed"
-_INSTRUCTIONS = {"AMX bf16", "AVX-512 bf16"}
 
 
 def settled(loop: LoopOptions, *, on_processors: bool) -> LoopOptions:
@@ -28,7 +27,7 @@ def settled(loop: LoopOptions, *, on_processors: bool) -> LoopOptions:
     if loop.precision != "auto":
         return loop
     on_gpu = loop.device != "cpu" and torch.cuda.is_available()
-    quick = on_processors and not on_gpu and bool(_INSTRUCTIONS & set(machine.cpu_features()))
+    quick = on_processors and not on_gpu and quick_in_bfloat16("cpu")
     return replace(loop, precision=BFLOAT16 if quick else "32-true")
 
 
