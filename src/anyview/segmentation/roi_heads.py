@@ -47,13 +47,13 @@ class Detections(NamedTuple):
 class RoIHeads(nn.Module):
     """Box head and mask head with their decisions."""
 
-    def __init__(self, num_classes: int, version: int, options: DetectionOptions) -> None:
+    def __init__(self, channels: int, num_classes: int, version: int, options: DetectionOptions) -> None:
         super().__init__()
         self.options = options
-        self.box_head = LinearHead() if version == 1 else ConvHead(nn.BatchNorm2d)
-        self.box_predictor = BoxPredictor(num_classes)
-        self.mask_head = MaskHead(None if version == 1 else nn.BatchNorm2d)
-        self.mask_predictor = MaskPredictor(num_classes)
+        self.box_head = LinearHead(channels) if version == 1 else ConvHead(channels, nn.BatchNorm2d)
+        self.box_predictor = BoxPredictor(channels, num_classes)
+        self.mask_head = MaskHead(channels, None if version == 1 else nn.BatchNorm2d)
+        self.mask_predictor = MaskPredictor(channels, num_classes)
 
     @torch.no_grad()
     def detect(
