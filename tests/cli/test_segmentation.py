@@ -8,11 +8,14 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from anyview.cli.main import main
 from anyview.cli.parse import parse
 from anyview.cli.segmentation import Evaluate, Segment, Train
+from anyview.segmentation.presets import PRESETS
 from anyview.training import extra
 from little_training import SETTINGS
 
@@ -53,6 +56,17 @@ def test_from_pictures_to_figures_and_a_page(tmp_path: Path, capsys: pytest.Capt
     assert "3 images, train" in capsys.readouterr().out
     assert json.loads((tmp_path / "f.json").read_text())["split"] == "train"
     assert (run / "report.html").is_file()
+
+
+def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, "small", (*SETTINGS, "loop.steps=1"))
+    assert main(["segment", "demo", "--out", str(tmp_path / "run")]) == 0
+    shown = capsys.readouterr().out
+    assert "2 images, val" in shown
+    assert f"picture    {tmp_path}/run/demo.png" in shown
+    with Image.open(tmp_path / "run" / "demo.png") as picture:
+        assert picture.width > 4 * 320  # both pictures, four columns
+        assert np.ptp(np.asarray(picture)[..., :3]) > 100
 
 
 @pytest.mark.parametrize(

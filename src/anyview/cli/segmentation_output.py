@@ -10,6 +10,7 @@ from rich.table import Table
 from anyview.cli.output import console
 
 if TYPE_CHECKING:
+    from anyview.pipelines.segmentation_demo import SegmentationDemo
     from anyview.segmentation.evaluate import Scores
     from anyview.training.loop import TrainingResult
 
@@ -41,6 +42,15 @@ def print_trained(run: Path, result: TrainingResult) -> None:
     screen.print(f"{result.step:,} steps in {result.seconds / 60:.1f} minutes{best}", markup=False)
     screen.print(f"checkpoint {result.checkpoint}", markup=False)
     screen.print(f"next       anyview segment eval {run}", markup=False)
+
+
+def print_demo(run: Path, made: SegmentationDemo) -> None:
+    """Figures, what was drawn, and how to look for things in one's own pictures."""
+    if made.scores is not None:
+        print_figures(made.scores, "val", made.page)
+    screen = console()
+    screen.print(f"picture    {made.sheet}", markup=False)
+    screen.print(f"next       anyview segment train COCO_DIR --out RUN --weights {run}", markup=False)
 
 
 def _figure(value: float | None) -> str:
