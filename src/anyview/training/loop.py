@@ -132,9 +132,11 @@ def _loop(session: Session) -> None:
             if options.max_minutes is not None and record.validated == 0:
                 due |= _agreed(session.fabric, clock.seconds) > _FIRST_VALIDATION * 60 * options.max_minutes
             if (due or share >= 1) and record.validated != record.step:
+                seconds = clock.seconds
                 figures = session.validate(Moment(record.step, share), rows)
                 if rows and figures:
-                    rows.add(record.step, {f"validation/{name}": value for name, value in figures.items()})
+                    named = {f"validation/{name}": value for name, value in figures.items()}
+                    rows.add(record.step, named | {"seconds": seconds})  # the step may have no row of its own
                 share = _agreed(session.fabric, clock.share(record.step))
             if share >= 1:
                 break
