@@ -25,6 +25,7 @@ class MaskHead(nn.Sequential):
 
     def __init__(self, channels: int, norm: Norm | None) -> None:
         super().__init__(*(conv_block(channels, channels, 3, norm) for _ in range(4)))
+        self.has_norms = norm is not None
         init_normal_for_relu(self)
 
 
