@@ -71,9 +71,9 @@ def _transforms(path: Path, content: Mapping[str, Any], size: tuple[int, int] | 
             frame_size = 1, 1  # the file's own counts
         elif size is not None and not any(values.get(word) for word in _PIXELS):
             frame_size = size
+        elif "file_path" not in frame:
+            raise OptionError("no size of the frames", where=where, expected="w and h")
         else:
-            if "file_path" not in frame:
-                raise OptionError("no size of the frames", where=where, expected="w and h")
             return [(view.camera, view.world_from_cam) for view in load_scene(path)]
         pose = _pose(frame.get("transform_matrix"), "transform_matrix", where)
         made.append((camera_from_values(values, frame_size, where), pose))
