@@ -10,7 +10,8 @@ import torch
 
 from anyview.errors import OptionError
 from anyview.segmentation.classes import named_classes
-from anyview.segmentation.overlay import draw_overlay, eroded, instance_color
+from anyview.segmentation.drawing import color_of
+from anyview.segmentation.overlay import draw_overlay
 from anyview.segmentation.paste import MaskCrops
 from anyview.segmentation.pictures import find_pictures
 from anyview.segmentation.result import Result
@@ -67,7 +68,7 @@ def test_pictures_are_of_sizes_to_look_at(size: tuple[int, int], drawn: tuple[in
 def test_what_is_drawn() -> None:
     """Outline in the colour of the instance, a tint inside, a label above, and nothing elsewhere."""
     picture = draw_overlay(np.zeros((600, 800, 3), np.uint8), result((600, 800), (200, 300), 100))
-    color = np.array(instance_color(0))
+    color = np.array(color_of(0))
     assert np.array_equal(picture[200, 330], color)
     assert np.array_equal(picture[250, 300], color)
     assert np.abs(picture[250, 350] - 0.4 * color).max() <= 1
@@ -84,13 +85,5 @@ def test_labels_do_not_cover_each_other() -> None:
         draw_overlay(np.zeros((600, 800, 3), np.uint8), result((600, 800), (200, 300), 100, n)) for n in (1, 3)
     )
     for number in range(3):
-        same = (three == instance_color(number)).all(2)
-        assert same.sum() > 0.5 * (one == instance_color(0)).all(2).sum() - 400  # a label's ground, whole
-
-
-def test_erosion() -> None:
-    mask = np.random.default_rng(0).random((20, 30)) < 0.9
-    padded = np.pad(mask, 2)
-    wanted = [[padded[y : y + 5, x : x + 5].all() for x in range(30)] for y in range(20)]
-    assert np.array_equal(eroded(mask, 2), wanted)
-    assert np.any(wanted)
+        same = (three == color_of(number)).all(2)
+        assert same.sum() > 0.5 * (one == color_of(0)).all(2).sum() - 400  # a label's ground, whole

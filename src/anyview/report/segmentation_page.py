@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from anyview import __version__
 from anyview.errors import AnyviewError
-from anyview.formats.coco_masks import decode_mask
+from anyview.formats.coco_masks import RLE, decode_mask
 from anyview.formats.files import atomic_write
 from anyview.progress import SILENT, Progress
 from anyview.report import sections, words
@@ -20,7 +20,7 @@ from anyview.report.html import EMPTY, Html, join, picture, tag
 from anyview.report.pictures import fit
 from anyview.segmentation.average_precision import FIGURES
 from anyview.segmentation.classes import Classes
-from anyview.segmentation.drawing import draw_things
+from anyview.segmentation.drawing import color_of, line_width, tint
 from anyview.segmentation.evaluate import Scores
 from anyview.segmentation.image_scores import CONFIDENT, ImageScore, image_scores, rle_of
 from anyview.segmentation.items import InstanceData
@@ -155,22 +155,22 @@ def _pair(one: ImageScore, data: InstanceData) -> Html:
         rgb = np.ascontiguousarray(data[one.index][0].numpy().transpose(1, 2, 0))
     except AnyviewError as error:
         return tag("div", head, tag("p", f"Cannot be shown: {error}.", class_="soft pad"), class_="card")
-    labels = _labels(data.classes)
-    true = [decode_mask(rle_of(a, one.image)) > 0 for a in one.truth if not a.crowd]
-    found = [decode_mask(r.mask) > 0 for r in reversed(one.found) if r.mask is not None]
-    left = draw_things(rgb, true, [labels[a.category_id] for a in one.truth if not a.crowd])
-    right = draw_things(rgb, found, [labels[r.category_id] for r in reversed(one.found)])
-    cells = (_cell(left, f"{name}, what is there"), _cell(right, f"{name}, what was found"))
+    true = [(rle_of(a, one.image), a.category_id) for a in one.truth if not a.crowd]
+    found = [(r.mask, r.category_id) for r in reversed(one.found) if r.mask is not None]  # the best ones on top
+    cells = (
+        _cell(rgb, true, data.classes, f"{name}, what is there"),
+        _cell(rgb, found, data.classes, f"{name}, what was found"),
+    )
     return tag("div", head, tag("div", *cells, class_="row"), class_="card")
 
 
-def _cell(rgb: UInt8[np.ndarray, "H W 3"], alt: str) -> Html:
-    return tag("div", picture(fit(rgb, _SIDE, _SIDE), alt))
-
-
-def _labels(classes: Classes) -> dict[int, int]:
-    """Labels by category id."""
-    return {classes.ids[label]: label for label in classes.used}
+def _cell(rgb: UInt8[np.ndarray, "H W 3"], things: Sequence[tuple[RLE, int]], classes: Classes, alt: str) -> Html:
+    """A picture with things, given by mask and category id, in the colours of their classes."""
+    labels = {classes.ids[label]: label for label in classes.used}
+    drawn = rgb.copy()
+    for mask, category in things:
+        tint(drawn, decode_mask(mask) > 0, color_of(labels[category]), line_width(rgb.shape[:2]))
+    return tag("div", picture(fit(drawn, _SIDE, _SIDE), alt))
 
 
 def _figure(value: float | None) -> str:
