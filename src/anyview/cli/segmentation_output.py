@@ -5,20 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
+from anyview.cli.learned_output import print_page
 from anyview.cli.output import console
 
 if TYPE_CHECKING:
     from anyview.pipelines.segmentation_demo import SegmentationDemo
     from anyview.segmentation.evaluate import Scores
-    from anyview.training.loop import TrainingResult
 
 _SHOWN = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR_100")
 
 
-def print_figures(scores: Scores, split: str, page: Path | None) -> None:
-    """COCO's figures of masks and boxes, a line per class, and where the page is."""
+def print_figures(scores: Scores, split: str) -> None:
+    """COCO's figures of masks and boxes, and a line per class."""
     table = Table(title=f"{len(scores.truth.images):,} images, {split}", title_justify="left")
     table.add_column("")
     for name in _SHOWN:
@@ -28,26 +29,15 @@ def print_figures(scores: Scores, split: str, page: Path | None) -> None:
     table.add_section()
     for one in scores.mask.classes:
         values = (_figure(one.figures[name]) if name in one.figures else "" for name in _SHOWN)
-        table.add_row(f"{one.name} (masks, {one.things:,})", *values)
-    screen = console()
-    screen.print(table)
-    if page is not None:
-        screen.print(f"report     {page}", markup=False)
-
-
-def print_trained(run: Path, result: TrainingResult) -> None:
-    """What a training did, and what comes next."""
-    screen = console()
-    best = "" if result.best is None else f", best {result.best.value:.3f} at step {result.best.step:,}"
-    screen.print(f"{result.step:,} steps in {result.seconds / 60:.1f} minutes{best}", markup=False)
-    screen.print(f"checkpoint {result.checkpoint}", markup=False)
-    screen.print(f"next       anyview segment eval {run}", markup=False)
+        table.add_row(escape(f"{one.name} (masks, {one.things:,})"), *values)
+    console().print(table)
 
 
 def print_demo(run: Path, made: SegmentationDemo) -> None:
     """Figures, what was drawn, and how to look for things in one's own pictures."""
     if made.scores is not None:
-        print_figures(made.scores, "val", made.page)
+        print_figures(made.scores, "val")
+    print_page(made.page, 10)
     screen = console()
     screen.print(f"picture    {made.sheet}", markup=False)
     screen.print(f"next       anyview segment train COCO_DIR --out RUN --weights {run}", markup=False)

@@ -44,9 +44,6 @@ class Predict(Command):
 
     def run(self) -> int:
         """See `anyview.segmentation.predict.predict`."""
-        from anyview.training.extra import require_learn
-
-        require_learn()
         from anyview.cli.output import console
         from anyview.cli.progress import TerminalProgress
         from anyview.errors import FormatError, OptionError
