@@ -149,8 +149,7 @@ def find_objects(
         found = find_in_tiles(detector, image, side, tiles.overlap, detector.images.max_size)
     else:
         (found,) = detector([image])
-    result = result_of(found, path.name, pretrained.classes)
-    return pixels, result.select([pretrained.classes.names[label] for label in pretrained.classes.used])
+    return pixels, result_of(found, path.name, pretrained.classes)
 
 
 class _Work:
