@@ -42,6 +42,12 @@ def test_names_of_results_differ(folder: Path) -> None:
     assert [p.stem for p in find_pictures([folder], [folder / "out"])] == ["a.jpg", "a.png", "b", "sub/c"]
 
 
+def test_a_double_ending_takes_no_others_name(folder: Path) -> None:
+    (folder / "a.png.jpg").touch()
+    stems = [p.stem for p in find_pictures([folder], [folder / "out"])]
+    assert stems == ["a.jpg", "a.png", "a.png.jpg", "b", "sub/c"]
+
+
 def test_words_that_mean_nothing(folder: Path) -> None:
     (folder / "empty").mkdir()
     for word, sentence in (("empty", "no images"), ("*.bmp", "no file fits"), ("none.png", "no such image or folder")):
