@@ -26,7 +26,7 @@ class Train(Training):
     """What training begins with: COCO_V1 or IMAGENET1K_V1 (downloaded once), a file, or another run. By default random
     numbers."""
     reset_heads: bool = False
-    """Start the last layers anew where the weights are for another number of classes."""
+    """Start the last layers anew where the weights are for another number of classes, or a run's for other classes."""
 
     def run(self) -> int:
         """See `anyview.pipelines.segmentation.train_segmentation`."""
