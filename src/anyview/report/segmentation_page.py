@@ -22,6 +22,7 @@ from anyview.segmentation.average_precision import FIGURES
 from anyview.segmentation.classes import Classes
 from anyview.segmentation.drawing import color_of, line_width, tint
 from anyview.segmentation.evaluate import Scores
+from anyview.segmentation.figures_file import EvaluatedImages
 from anyview.segmentation.image_scores import CONFIDENT, ImageScore, image_scores, rle_of
 from anyview.segmentation.items import InstanceData
 from anyview.training.log import read_log
@@ -32,7 +33,12 @@ _SMOOTH = 40  # a curve is smoothed over one part in so many, to each side
 
 
 def write_segmentation_report(
-    folder: Path, scores: Scores, data: InstanceData, step: int, split: str, progress: Progress = SILENT
+    folder: Path,
+    scores: Scores,
+    data: InstanceData,
+    images: EvaluatedImages,
+    step: int,
+    progress: Progress = SILENT,
 ) -> Path:
     """Write the page of an evaluation.
 
@@ -40,8 +46,8 @@ def write_segmentation_report(
         folder: of the run; its log is read, and the page written there.
         scores: of the evaluation.
         data: that was evaluated on.
+        images: where it comes from.
         step: of the weights.
-        split: of the data.
         progress: told how the work advances.
 
     Returns:
@@ -52,6 +58,7 @@ def write_segmentation_report(
     """
     path = folder / "report.html"
     worst = sorted(image_scores(scores.truth, scores.results), key=lambda s: (s.f_score, -s.missed - s.false))[:_WORST]
+    classes = ", ".join(c.name for c in scores.truth.categories)
     rows = []
     with progress.stage("report", len(worst) + 1) as advance:
         for one in worst:
@@ -62,11 +69,11 @@ def write_segmentation_report(
                 "header",
                 tag("p", "anyview", class_="mark"),
                 tag("h1", folder.resolve().name),
-                tag("p", f"Instance segmentation: {', '.join(c.name for c in scores.truth.categories)}", class_="lead"),
+                tag("p", f"Instance segmentation: {classes}. Judged by {images.folder}.", class_="lead"),
             ),
             tag(
                 "main",
-                sections.tiles(_headline(scores, step, split)),
+                sections.tiles(_headline(scores, step, images.split)),
                 _curves(folder),
                 sections.section("Figures", _FIGURES_LEAD, _table(scores)),
                 sections.section("Classes", "Of all sizes. No figure means no truth.", _classes(scores)),
