@@ -8,13 +8,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 
 from anyview.training import extra
 from refusals import refused
 
+TRAIN, EVAL = ["train", "D", "--out", "O"], ["eval", "R"]
 VERBS = {
-    "radiance": (["train", "S", "--out", "O"], ["eval", "R"], ["render", "R", "--path", "orbit"], ["export", "R"]),
-    "segment": (["train", "D", "--out", "O"], ["eval", "R"], ["predict", "I", "--weights", "W", "--out", "O"]),
+    "radiance": (TRAIN, EVAL, ["render", "R", "--path", "orbit"], ["export", "R"]),
+    "segment": (TRAIN, EVAL, ["predict", "I", "--weights", "W", "--out", "O"], ["demo"]),
 }
 
 
@@ -46,11 +48,12 @@ def test_help_loads_nothing_heavy(engine: str) -> None:
     assert not loaded & {"numba", "pycolmap", "matplotlib", "scipy", "torch", "lightning", "PIL", "yaml"}
 
 
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")])
 def test_too_little_memory_names_the_engines_own_options(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr("anyview.pipelines.segmentation.evaluate_segmentation", fail)
     said = refused(capsys, ["segment", "eval", "R"])
