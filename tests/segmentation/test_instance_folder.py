@@ -148,6 +148,9 @@ def test_layouts(tmp_path: Path) -> None:
         data = open_data(cocos, split)  # type: ignore[arg-type]
         assert isinstance(data, CocoInstances)
         assert data.paths[0] == cocos / f"{split}2017" / "0.png"
+        named = open_data(cocos / "annotations" / f"instances_{split}2017.json")
+        assert named is not None
+        assert named.paths == data.paths
     (cocos / "annotations" / "instances_val2017.json").unlink()
     assert open_data(cocos, "val") is None
 

@@ -15,21 +15,25 @@ if TYPE_CHECKING:
     from anyview.pipelines.segmentation_demo import SegmentationDemo
     from anyview.segmentation.evaluate import Scores
 
-_SHOWN = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR_100")
+_SHOWN = {
+    "AP": "AP", "AP50": "AP50", "AP75": "AP75", "AP_small": "APs", "AP_medium": "APm", "AP_large": "APl",
+    "AR_100": "AR100",
+}  # fmt: skip
 
 
 def print_figures(scores: Scores, split: str) -> None:
     """COCO's figures of masks and boxes, and a line per class."""
     table = Table(title=f"{len(scores.truth.images):,} images, {split}", title_justify="left")
-    table.add_column("")
-    for name in _SHOWN:
-        table.add_column(name.replace("_", " "), justify="right")
+    table.add_column("", no_wrap=True)
+    for name in ("things", *_SHOWN.values()):
+        table.add_column(name, justify="right")
+    things = f"{sum(one.things for one in scores.mask.classes):,}"
     for kind, part in (("masks", scores.mask), ("boxes", scores.box)):
-        table.add_row(kind, *(_figure(part.figures[name]) for name in _SHOWN))
+        table.add_row(kind, things, *(_figure(part.figures[name]) for name in _SHOWN))
     table.add_section()
     for one in scores.mask.classes:
         values = (_figure(one.figures[name]) if name in one.figures else "" for name in _SHOWN)
-        table.add_row(escape(f"{one.name} (masks, {one.things:,})"), *values)
+        table.add_row(escape(f"masks of {one.name}"), f"{one.things:,}", *values)
     console().print(table)
 
 
