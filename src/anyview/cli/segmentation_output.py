@@ -22,18 +22,18 @@ _SHOWN = {
 
 
 def print_figures(scores: Scores, split: str) -> None:
-    """COCO's figures of masks and boxes, and a line per class."""
-    table = Table(title=f"{len(scores.truth.images):,} images, {split}", title_justify="left")
-    table.add_column("", no_wrap=True)
-    for name in ("things", *_SHOWN.values()):
-        table.add_column(name, justify="right")
+    """COCO's figures of masks and boxes, and for each class a line about its masks."""
+    table = Table(title=f"{len(scores.truth.images):,} images, {split}; classes by masks", title_justify="left")
+    table.add_column("", overflow="fold")
+    for name in ("count", *_SHOWN.values()):
+        table.add_column(name, justify="right", no_wrap=True)
     things = f"{sum(one.things for one in scores.mask.classes):,}"
     for kind, part in (("masks", scores.mask), ("boxes", scores.box)):
         table.add_row(kind, things, *(_figure(part.figures[name]) for name in _SHOWN))
     table.add_section()
     for one in scores.mask.classes:
         values = (_figure(one.figures[name]) if name in one.figures else "" for name in _SHOWN)
-        table.add_row(escape(f"masks of {one.name}"), f"{one.things:,}", *values)
+        table.add_row(escape(one.name), f"{one.things:,}", *values)
     console().print(table)
 
 
