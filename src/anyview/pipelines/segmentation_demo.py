@@ -18,7 +18,8 @@ from anyview.segmentation.detector import Detector
 from anyview.segmentation.overlay import draw_overlay
 from anyview.segmentation.result import result_of
 from anyview.segmentation.run import open_run
-from anyview.segmentation.train_data import spread, synthetic
+from anyview.segmentation.subset import spread
+from anyview.segmentation.train_data import synthetic
 from anyview.segmentation.train_options import SYNTHETIC
 
 if TYPE_CHECKING:

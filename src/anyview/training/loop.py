@@ -125,7 +125,7 @@ def _loop(session: Session) -> None:
     stage = session.progress.stage("training", max((1000 if timed else options.steps or 0) - begun, 0))
     with log as rows, Interruption() as interruption, stage as advance:
         share = _agreed(session.fabric, clock.share(record.step))
-        teller = Teller(session.progress, options.steps, trainee.items, record.step, share)
+        teller = Teller(session.progress, options.steps, trainee.items, options.better, record.step, share)
         while True:
             due = record.step > 0 and record.step % options.validate_every == 0
             # only a first validation tells how much time the last one needs
