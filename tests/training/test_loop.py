@@ -392,7 +392,7 @@ def test_the_largest_seed(tmp_path: Path) -> None:
 
 
 def test_more_devices_than_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anyview.training.loop.cpu_count", lambda: 2)
+    monkeypatch.setattr("anyview.training.devices.cpu_count", lambda: 2)
     with pytest.raises(OptionError) as caught:
         run(tmp_path, options=LoopOptions(device="cpu", devices=3))
     assert str(caught.value) == (

@@ -2,8 +2,8 @@
 
 A run is a folder: `checkpoints/`, `log.csv`, `tensorboard/`, `validation/`. The same command on the same folder goes on
 from the newest whole checkpoint; on a CPU the result is that of an undisturbed run, bit for bit. Lightning Fabric
-chooses devices and precision. With several processes the first one writes and decides; only one process has been
-tested.
+chooses the device and the precision. Of several processes (`anyview.training.several`), each with a device of its own,
+the first one writes and decides.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Literal
 
 import torch
 from lightning.fabric import Fabric
 
-from anyview.compute import cpu_count
 from anyview.errors import OptionError, OutOfMemoryError
 from anyview.progress import SILENT, Progress
 from anyview.training.checkpoint import Checkpoints
 from anyview.training.clock import Clock
+from anyview.training.devices import chosen_device
+from anyview.training.group import Group, current
 from anyview.training.interruption import Interruption
 from anyview.training.log import TrainingLog
 from anyview.training.options import LoopOptions
@@ -34,8 +35,6 @@ from anyview.workspace.lock import hold
 from anyview.workspace.workspace import Workspace
 
 __all__ = ["GeneratorState", "LoopOptions", "Moment", "Stateful", "Trainee", "TrainingResult", "train"]
-
-T = TypeVar("T")
 
 _FIRST_VALIDATION = 0.25  # share of a limited time after which there has been one
 
@@ -90,8 +89,12 @@ def train(
     began = monotonic()
     if options.steps is None and options.max_minutes is None:
         raise OptionError("nothing says when training ends", expected="a number of steps, or of minutes")
-    fabric = _fabric(options)
-    with hold(Workspace(run)) if fabric.is_global_zero else nullcontext():
+    group, device = current(), chosen_device(options)
+    if options.devices != group.size:
+        raise OptionError(
+            "this model trains on one device", where="loop.devices", expected=group.size, actual=options.devices
+        )
+    with hold(Workspace(run)) if group.is_first else nullcontext():
         config = full_config(config, options)
         checkpoints = Checkpoints(run / "checkpoints", options.keep)
         found = checkpoints.latest(progress.note)
@@ -100,14 +103,17 @@ def train(
         record = from_meta(found.meta) if found else Record()
         session = None
         if not record.is_finished(options):
+            fabric = _fabric(options, device, group)
             torch.manual_seed(options.seed)
             trainee.setup(fabric)
+            if not group.is_first:
+                torch.manual_seed(group.seed(options.seed))
             clock = Clock(options.steps, options.max_minutes, began, record.seconds, record.reserve)
-            session = Session(trainee, fabric, run, checkpoints, options, config, record, clock, progress)
+            session = Session(trainee, fabric, group, run, checkpoints, options, config, record, clock, progress)
             if found:
                 session.load(found.state)
                 progress.note(f"going on from step {record.step}")
-        if fabric.is_global_zero:
+        if group.is_first:
             begin()
         if session is not None:
             _loop(session)
@@ -115,51 +121,68 @@ def train(
         return TrainingResult(record.step, record.seconds, record.figures, record.best, last)
 
 
+@dataclass(frozen=True)
+class _Now:
+    """What the first process decides between two steps."""
+
+    share: float
+    """How much of the training is behind."""
+    look: bool
+    """Whether there must be a validation, which tells how much time the last one needs."""
+    save: bool
+    """Whether the last checkpoint is old."""
+    stop: bool
+    """Whether the user wants to stop."""
+
+
+def _decided(session: Session, interruption: Interruption) -> _Now:
+    """The same in all processes."""
+    options, record, clock = session.options, session.record, session.clock
+    limit = options.max_minutes if record.validated == 0 else None
+    look = limit is not None and clock.seconds > _FIRST_VALIDATION * 60 * limit
+    return session.group.agreed(_Now(clock.share(record.step), look, session.save_is_due(), interruption.asked))
+
+
 def _loop(session: Session) -> None:
     """Steps, with validations, rows and checkpoints when they are due."""
     trainee, options, record, clock = session.trainee, session.options, session.record, session.clock
-    log = TrainingLog(session.run, record.step) if session.fabric.is_global_zero else nullcontext()
+    log = TrainingLog(session.run, record.step) if session.group.is_first else nullcontext()
     # with a limit of time the steps to come are unknown: the bar then shows thousandths of the time
     timed = options.max_minutes is not None or options.steps is None
     begun = int(1000 * clock.share(record.step)) if timed else record.step
     stage = session.progress.stage("training", max((1000 if timed else options.steps or 0) - begun, 0))
     with log as rows, Interruption() as interruption, stage as advance:
-        share = _agreed(session.fabric, clock.share(record.step))
-        teller = Teller(session.progress, options.steps, trainee.items, options.better, record.step, share)
+        now = _decided(session, interruption)
+        teller = Teller(session.progress, options.steps, trainee.items, options.better, record.step, now.share)
         while True:
             due = record.step > 0 and record.step % options.validate_every == 0
-            # only a first validation tells how much time the last one needs
-            if options.max_minutes is not None and record.validated == 0:
-                due |= _agreed(session.fabric, clock.seconds) > _FIRST_VALIDATION * 60 * options.max_minutes
-            if (due or share >= 1) and record.validated != record.step:
-                seconds = clock.seconds
-                figures = session.validate(Moment(record.step, share), rows)
+            if (due or now.look or now.share >= 1) and record.validated != record.step:
+                figures = session.validate(Moment(record.step, now.share), rows)
                 if rows and figures:
-                    named = {f"validation/{name}": value for name, value in figures.items()}
-                    rows.add(record.step, named | {"seconds": seconds})  # the step may have no row of its own
-                share = _agreed(session.fabric, clock.share(record.step))
-            if share >= 1:
+                    rows.add(record.step, {f"validation/{name}": value for name, value in figures.items()})
+                now = _decided(session, interruption)
+            if now.share >= 1:
                 break
-            if session.save_is_due():
+            if now.save:
                 session.save()
             try:
-                scalars = trainee.step(Moment(record.step, share))
+                scalars = trainee.step(Moment(record.step, now.share))
             except torch.OutOfMemoryError as error:
                 raise OutOfMemoryError(
                     "out of memory on the GPU", where=f"step {record.step + 1} of {session.run}",
                     hint="close other programs that use it, or choose a smaller batch and another --out",
                 ) from error  # fmt: skip
             record.step += 1
-            share = _agreed(session.fabric, clock.share(record.step))
-            reached = int(1000 * share) if timed else record.step
+            now = _decided(session, interruption)
+            reached = int(1000 * now.share) if timed else record.step
             advance(reached - begun)
             begun = reached
-            look = record.step % options.log_every == 0 or share >= 1
+            look = record.step % options.log_every == 0 or now.share >= 1
             session.see(scalars["loss"], look)
             if rows and look:
                 rows.add(record.step, {k: float(v) for k, v in scalars.items()} | {"seconds": clock.seconds})
-            teller.tell(record.step, share, scalars, record.figures)
-            if _agreed(session.fabric, interruption.asked):
+            teller.tell(record.step, now.share, scalars, record.figures)
+            if now.stop:
                 session.save()
                 raise KeyboardInterrupt
         record.finish(options)
@@ -168,29 +191,10 @@ def _loop(session: Session) -> None:
             raise KeyboardInterrupt
 
 
-def _fabric(options: LoopOptions) -> Fabric:
-    """Fabric on the device that the options mean."""
-    there = torch.cuda.is_available()
-    if options.device == "cuda" and not there:
-        raise OptionError(
-            "torch finds no GPU", expected="an NVIDIA GPU and a torch built for it",
-            actual=f"torch {torch.__version__}",
-            hint="use the processor (device cpu), or install torch for CUDA",
-        )  # fmt: skip
-    device = "cuda" if options.device != "cpu" and there else "cpu"
-    most = torch.cuda.device_count() if device == "cuda" else cpu_count()
-    if options.devices > most:
-        raise OptionError(
-            "there are not so many devices", where="loop.devices",
-            expected=f"at most {most} " + ("of the GPUs" if device == "cuda" else "of the processor's cores"),
-            actual=options.devices,
-        )  # fmt: skip
+def _fabric(options: LoopOptions, device: Literal["cpu", "cuda"], group: Group) -> Fabric:
+    """Fabric on this process's device; it knows nothing of the others, whom the group connects."""
     precision = "32-true" if options.precision == "auto" else options.precision
-    fabric = Fabric(accelerator=device, devices=options.devices, precision=precision)
+    fabric = Fabric(accelerator=device, devices=[group.rank] if device == "cuda" else 1, precision=precision)
     fabric.launch()
+    group.join(fabric.device)
     return fabric
-
-
-def _agreed(fabric: Fabric, value: T) -> T:
-    """The first process's value, for all."""
-    return value if fabric.world_size == 1 else fabric.broadcast(value)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from anyview.errors import OptionError
 
-FIXED = ("seed", "precision", "better", "best_is")
+FIXED = ("seed", "precision", "better", "best_is", "devices")
 """Those that a run keeps for its whole life; the others may change when it is resumed."""
 
 
@@ -36,7 +36,7 @@ class LoopOptions:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train: an NVIDIA GPU (`cuda`), the processor, or the GPU where there is one."""
     devices: int = 1
-    """How many of them."""
+    """How many of them; each works on a batch of its own. A run keeps what it began with."""
     precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed", "64-true"] = "auto"
     """Of the network's arithmetic, in Lightning's words. `auto` is `32-true`; a model for which lower precision was
     measured to be safe and faster on this kind of machine takes that. A run keeps what it began with."""

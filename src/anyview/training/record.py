@@ -87,7 +87,10 @@ def check_same_run(meta: Mapping[str, Any], name: str, version: int, config: Map
             raise WorkspaceError(
                 f"checkpoints are of another {what}", where=run, expected=wanted, actual=meta.get(key), hint=_ANOTHER
             )
-    difference = _difference(meta.get("config", {}), config)
+    before = meta.get("config", {})
+    if "loop" in before:  # older checkpoints are of one device, and do not say so
+        before = {**before, "loop": {"devices": 1, **before["loop"]}}
+    difference = _difference(before, config)
     if difference:
         key, before, now = difference
         raise OptionError(

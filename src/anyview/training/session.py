@@ -16,11 +16,12 @@ from anyview.errors import TrainingError, WorkspaceError, is_out_of_memory
 from anyview.progress import Progress
 from anyview.training.checkpoint import Checkpoints, save_checkpoint
 from anyview.training.clock import Clock
+from anyview.training.group import Group
 from anyview.training.log import TrainingLog
 from anyview.training.options import LoopOptions
 from anyview.training.record import Best, Record, to_meta
-from anyview.training.trainee import Illustrated, Moment, Trainee, default_generators
-from anyview.training.watch import LossWatch, bad_weights
+from anyview.training.trainee import GeneratorState, Illustrated, Moment, Trainee, default_generators
+from anyview.training.watch import LossWatch, bad_weights, digest_weights
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Session:
 
     trainee: Trainee
     fabric: Fabric
+    group: Group
     run: Path
     checkpoints: Checkpoints
     options: LoopOptions
@@ -64,6 +66,10 @@ class Session:
         for name, generator in default_generators(self.fabric.device).items():
             if name in state["torch"]:
                 generator.load_state_dict(state["torch"][name])
+        if not self.group.is_first:
+            own, places = state["others"][self.group.rank - 1], self._generators()
+            for name in own.keys() & places.keys():
+                places[name].load_state_dict(own[name])
         self.fabric.strategy.precision.load_state_dict(state["precision"])
 
     def save_is_due(self) -> bool:
@@ -71,7 +77,7 @@ class Session:
         return monotonic() - self._saved >= self.options.save_every_seconds
 
     def save(self) -> None:
-        """Write a checkpoint.
+        """Write a checkpoint; the first process does, together with the others.
 
         Raises:
             WorkspaceError: the disk is full; earlier checkpoints are whole.
@@ -80,13 +86,15 @@ class Session:
         self._check()
         began = monotonic()
         self.record.seconds = self.clock.seconds
-        if self.fabric.is_global_zero:
-            self.checkpoints.save(self.record.step, self._state(), self._meta())
+        state = self._state()
+        if self.group.is_first:
+            self.checkpoints.save(self.record.step, state, self._meta())
+        self.group.wait()
         self._saved = monotonic()
         self._save_seconds = self._saved - began
 
     def validate(self, moment: Moment, log: TrainingLog | None = None) -> dict[str, float]:
-        """Figures of the present weights; where they are the best so far, a checkpoint keeps them.
+        """Figures of the present weights, by the first process; the best so far are kept in a checkpoint.
 
         Args:
             moment: the present.
@@ -98,7 +106,8 @@ class Session:
         self._check()
         record, better = self.record, self.options.better
         began = monotonic()
-        record.figures = {name: float(value) for name, value in self.trainee.validate(moment).items()}
+        figures = self.trainee.validate(moment) if self.group.is_first else {}
+        record.figures = self.group.agreed({name: float(value) for name, value in figures.items()})
         record.validated = record.step
         if log is not None and isinstance(self.trainee, Illustrated):
             picture = self.trainee.picture(moment)
@@ -110,8 +119,9 @@ class Session:
         if value is not None and self._is_best(value):
             record.best = Best(better, value, record.step)
             record.seconds = self.clock.seconds
-            if self.fabric.is_global_zero:
-                self.checkpoints.save_best(self._state(), self._meta())
+            state = self._state()
+            if self.group.is_first:
+                self.checkpoints.save_best(state, self._meta())
         record.reserve = self.clock.reserve = monotonic() - began + self._save_seconds
         return record.figures
 
@@ -119,7 +129,7 @@ class Session:
         """Take the loss of the step just done.
 
         Args:
-            loss: a scalar.
+            loss: a scalar, the same in all processes.
             look: wait for the device, if need be, to know whether all losses so far are finite.
 
         Raises:
@@ -135,14 +145,20 @@ class Session:
         return value > best.value if self.options.best_is == "largest" else value < best.value
 
     def _check(self, weights: bool = True) -> None:
-        """Raise a TrainingError where a loss was not finite, or (with `weights`) a weight is not."""
+        """Raise a TrainingError where a loss was not finite, or (with `weights`) a weight is not, or is not the same in
+        all processes."""
         first = self._watch.first()
         bad = bad_weights(self.trainee.state()) if weights and first is None else None
         if first is None and bad is None:
+            if weights and self.group.size > 1:
+                self._check_same()
             return
         step = self.record.step
         path = self.run / f"nan_batch_{step}.safetensors"
-        save_checkpoint(path, dict(self.trainee.batch()), {"model": self.trainee.name, "step": step})
+        batch, *others = self.group.gathered(dict(self.trainee.batch()))
+        batch |= {f"process {k}/{name}": value for k, one in enumerate(others, 2) for name, value in one.items()}
+        if self.group.is_first:
+            save_checkpoint(path, batch, {"model": self.trainee.name, "step": step})
         raise TrainingError(
             "the loss is not finite" if bad is None else f"the weights `{bad}` are not finite",
             where=f"step {step if first is None else first} of {self.run}",
@@ -150,11 +166,27 @@ class Session:
             "in another --out",
         )  # fmt: skip
 
+    def _check_same(self) -> None:
+        if len(set(self.group.gathered(digest_weights(self.trainee.state())))) > 1:
+            raise TrainingError(
+                "the weights are no longer the same in all processes", where=f"step {self.record.step} of {self.run}",
+                hint="train on devices of one kind, or on one",
+            )  # fmt: skip
+
+    def _generators(self) -> dict[str, GeneratorState]:
+        """What is not the same in all processes."""
+        own = {name: part for name, part in self.trainee.state().items() if isinstance(part, GeneratorState)}
+        return own | {f"torch.{name}": one for name, one in default_generators(self.fabric.device).items()}
+
     def _state(self) -> dict[str, Any]:
         parts = {name: part.state_dict() for name, part in self.trainee.state().items()}
         generators = {name: one.state_dict() for name, one in default_generators(self.fabric.device).items()}
         scale = dict(self.fabric.strategy.precision.state_dict())  # of the loss in 16 bits; Fabric itself keeps none
-        return {"trainee": parts, "torch": generators, "precision": scale}
+        state = {"trainee": parts, "torch": generators, "precision": scale}
+        if self.group.size > 1:
+            own = {name: one.state_dict() for name, one in self._generators().items()}
+            state["others"] = self.group.gathered(own)[1:]
+        return state
 
     def _meta(self) -> dict[str, Any]:
         return to_meta(self.record, self.trainee.name, self.trainee.version, self.config)

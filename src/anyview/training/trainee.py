@@ -39,7 +39,11 @@ class Stateful(Protocol):
 
 @runtime_checkable
 class Trainee(Protocol):
-    """A model with its optimisers and data."""
+    """A model with its optimisers and data.
+
+    Where several processes train it (`anyview.training.group.current`), each has one: weights begin and stay the same,
+    generators do not, and `step` averages gradients and losses.
+    """
 
     name: str
     """Of the model; a checkpoint of another name or version is refused."""
@@ -57,12 +61,12 @@ class Trainee(Protocol):
         ...
 
     def step(self, moment: Moment) -> Mapping[str, Tensor | float]:
-        """One step of optimisation. Scalars, the loss among them as "loss"; "items" is how many of `items`
-        were worked on."""
+        """One step of optimisation. Scalars, the loss among them as "loss", which is that of all processes; "items" is
+        how many of `items` were worked on by all."""
         ...
 
     def validate(self, moment: Moment) -> Mapping[str, float]:
-        """Figures on what is not trained on; empty where there is nothing."""
+        """Figures on what is not trained on; empty where there is nothing. Asked for of the first process alone."""
         ...
 
     def batch(self) -> Mapping[str, Tensor]:

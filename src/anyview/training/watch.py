@@ -6,7 +6,8 @@ the run stops to look anyway: for its log, a validation, a checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Any
 
@@ -45,12 +46,23 @@ class LossWatch:
 
 def bad_weights(parts: Mapping[str, Any]) -> str | None:
     """The first parameter of the modules among `parts` that is not finite everywhere, or None."""
-    named = [
-        (f"{part}.{name}", torch.isfinite(parameter.detach()).all())
-        for part, module in parts.items()
-        if isinstance(module, nn.Module)
-        for name, parameter in module.named_parameters()
-    ]
+    named = [(name, torch.isfinite(value).all()) for name, value in _weights(parts)]
     if not named or all(torch.stack([finite.cpu() for _, finite in named]).tolist()):
         return None
     return next(name for name, finite in named if not finite)
+
+
+def digest_weights(parts: Mapping[str, Any]) -> str:
+    """A short digest of the parameters of the modules among `parts`."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, value in _weights(parts):
+        digest.update(name.encode())
+        digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _weights(parts: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    for part, module in parts.items():
+        if isinstance(module, nn.Module):
+            for name, parameter in module.named_parameters():
+                yield f"{part}.{name}", parameter.detach()
