@@ -6,6 +6,7 @@ pixels, B rays.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from anyview.radiance.pixel_runs import PixelRuns, runs_of
 from anyview.radiance.ray_table import RayTable, Shot
 from anyview.radiance.rays import Rays
 from anyview.scene.scene import View
+from anyview.training.group import ALONE, Group
 
 _GIB = 1 << 30
 
@@ -44,6 +46,7 @@ class TrainingPixels:
         folder: of that file.
         device: where batches are made.
         progress: told of every view.
+        group: of processes that read the same views, of which the first writes the file.
 
     Raises:
         SceneError, FormatError: an image is missing, damaged, or contradicts its camera.
@@ -59,6 +62,7 @@ class TrainingPixels:
         folder: Path | None = None,
         device: torch.device | str = "cpu",
         progress: Progress = SILENT,
+        group: Group = ALONE,
     ) -> None:
         self.device = torch.device(device)
         shots = shots_of(views, downscale)
@@ -82,9 +86,13 @@ class TrainingPixels:
             self._pixels: UInt8[Tensor, "N 4"] = torch.from_numpy(table).to(self.device)
         else:
             path = folder / "pixels.bin"
-            with atomic_write(path) as temporary, temporary.open("wb") as stream:
-                for values in rows:
-                    stream.write(values.tobytes())
+            if group.is_first:
+                with atomic_write(path) as temporary, temporary.open("wb") as stream:
+                    for values in rows:
+                        stream.write(values.tobytes())
+            else:
+                deque(rows, 0)  # what has alpha
+            group.wait()
             # "c" lets torch have an array that it may write to, but nothing of that reaches the file
             self._pixels = torch.from_numpy(np.memmap(path, np.uint8, "c", shape=(self.count, 4)))
 

@@ -1,14 +1,14 @@
 """What the training of every field begins with: pixels to learn from, pixels to be judged by, what is behind them.
 
-Letters: B rays.
+Of several processes each draws its own rays. Letters: B rays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -25,10 +25,14 @@ from anyview.radiance.renderer import Renderer
 from anyview.radiance.validation import ValidationPixels
 from anyview.radiance.validation_picture import ValidationPicture
 from anyview.radiance.views import FieldViews
+from anyview.training.group import current
 from anyview.training.memory import free_memory, ran_out
 from anyview.training.trainee import Moment
 
 _MOST_PARTS = 1 << 10
+
+
+Scalars: TypeAlias = Callable[[], dict[str, Tensor | float]]
 
 
 class Parts:
@@ -69,6 +73,7 @@ class FieldTrainee:
         self._background = BACKGROUNDS[options.data.background]
         self._batch: dict[str, Tensor] = {}
         self._parts = Parts()
+        self._group = current()
 
     def step(self, moment: Moment) -> dict[str, Tensor | float]:
         """See `Trainee.step`. One that does not fit the memory is done again, in twice as many parts.
@@ -78,8 +83,9 @@ class FieldTrainee:
         """
         while True:
             drawn = self._generator.get_state()
+            rest: Scalars | None = None
             try:
-                return self._step(moment)
+                rest = self._learn(moment)
             except Exception as error:
                 if not ran_out(error):
                     raise
@@ -89,14 +95,23 @@ class FieldTrainee:
                         actual=f"not even a part in {self._parts.count} of its rays fits",
                         hint="close other programs that use this device, or choose a smaller model and another --out",
                     ) from error  # fmt: skip
+            if not self._group.any(rest is None):
+                assert rest is not None
+                return rest()
             # here the failed step's arrays are gone with its exception
+            del rest
             self._give_up()
             self._parts.count *= 2
             self._generator.set_state(drawn)
             free_memory()
             self._progress.note(f"out of memory: a step's rays are {self._parts.count} parts from here on")
 
-    def _step(self, moment: Moment) -> dict[str, Tensor | float]:
+    def _learn(self, moment: Moment) -> Scalars:
+        """What this process does by itself, and again where memory runs out in any: draw rays, make gradients.
+
+        Returns:
+            the rest of the step, which all processes do together.
+        """
         raise NotImplementedError
 
     def _give_up(self) -> None:
@@ -122,24 +137,25 @@ class FieldTrainee:
         """See `Trainee.batch`."""
         return self._batch
 
-    def _read(self, device: torch.device, validation_pixels: int, rank: int = 0) -> None:
+    def _read(self, device: torch.device, validation_pixels: int) -> None:
         """Decode the views; pixels, the generator and batches are on the device."""
         data, seed = self._options.data, self._options.loop.seed
         self._pixels = TrainingPixels(
             self._views.train, downscale=data.downscale, memory_gib=data.memory_gib, folder=self._folder,
-            device=device, progress=self._progress,
+            device=device, progress=self._progress, group=self._group,
         )  # fmt: skip
+        val = self._views.val if self._group.is_first else []  # nobody else is asked for figures
         self._validation = ValidationPixels(
-            self._views.val, validation_pixels, self._background, data.downscale, seed, self._progress.note
+            val, validation_pixels, self._background, data.downscale, seed, self._progress.note
         )
         self._shown: ValidationPicture | None = None
-        if self._views.val:
+        if val:
             self._shown = ValidationPicture(
-                self._views.val[0], self._picture_width, self._background, data.downscale, self._progress.note
+                val[0], self._picture_width, self._background, data.downscale, self._progress.note
             )
         random = data.background == "random" or (data.background == "auto" and self._auto_is_random)
         self._random = random and self._pixels.has_alpha  # what is opaque everywhere shows no background
-        self._generator = torch.Generator(device).manual_seed(seed + rank)
+        self._generator = torch.Generator(device).manual_seed(self._group.seed(seed))
 
     def _mixed(
         self, rays: Rays, straight: Float[Tensor, "B 3"], alpha: Float[Tensor, "B 1"] | None

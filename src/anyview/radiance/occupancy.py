@@ -15,7 +15,6 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from anyview.radiance.contraction import Warp, contract, make_warp
-from anyview.radiance.grid.compositing import Packed
 from anyview.radiance.grid.marching import cell_of
 from anyview.radiance.kernels.limits import SHARE
 from anyview.radiance.rays import Rays
@@ -114,14 +113,14 @@ class Occupancy(nn.Module):
         begins = near + (shift - 1) * step
         return Walk(origins, directions, radii, begins, far, warp, step, lengths, torch.zeros_like(near))
 
-    def learn(self, packed: Packed, densities: Float[Tensor, "N"]) -> None:
-        """Take in the samples' densities, per scene unit (or s); -1 is not looked at."""
+    def learn(self, points: Float[Tensor, "N 3"], densities: Float[Tensor, "N"]) -> None:
+        """Take in samples' densities, per scene unit (or s), at points of the unit cube; -1 is not looked at."""
         if self.mean.device.type == "cpu" and densities.dtype == torch.float32:
             from anyview.radiance.kernels.occupancy import learn
 
-            learn(packed.points.numpy(), densities.numpy(), self.cells, self.mean.numpy())
+            learn(points.numpy(), densities.numpy(), self.cells, self.mean.numpy())
         else:
-            learn_with_torch(packed.points, densities, self.cells, self.mean)
+            learn_with_torch(points, densities, self.cells, self.mean)
 
     def hear(self, index: Int64[Tensor, "M"], densities: Float[Tensor, "M"]) -> None:
         """Take in the densities of cells; what they had counts half."""

@@ -16,6 +16,7 @@ from anyview.radiance.train_mip import MipTrainee
 from anyview.radiance.views import FieldViews, field_views
 from anyview.scene.load import load_scene
 from anyview.training.loop import TrainingResult, train
+from anyview.training.several import as_one
 from anyview.training.trainee import Trainee
 
 _NOT_THE_RESULT = ("anyview", "scene")  # where a scene lies does not change what is learnt; its views have a digest
@@ -39,11 +40,11 @@ def train_field(scene: Path, run: Path, options: RadianceOptions, progress: Prog
     """
     if options.geometry is not None and options.field == "mip":
         raise OptionError("the field mip takes no geometry", where="geometry", hint="choose --field grid")
-    if options.loop.devices > 1 and options.field == "grid":  # gradients would not be added up over the processes
-        raise OptionError(
-            "the field grid trains on one device", where="loop.devices", expected=1, actual=options.loop.devices
-        )
-    options = with_precision(options)
+    return as_one(options.loop, _train, progress, scene, run, with_precision(options))
+
+
+def _train(progress: Progress, scene: Path, run: Path, options: RadianceOptions) -> TrainingResult:
+    """One process's part."""
     views = field_views(load_scene(scene), options.data)
     trainee = make_trainee(options, views, run, progress)
     loop = options.loop

@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from lightning.fabric import Fabric
 from torch import Tensor
 
 from anyview.radiance.bounds import GridBounds, grid_bounds
 from anyview.radiance.exposure import Exposure
-from anyview.radiance.field_trainee import FieldTrainee
+from anyview.radiance.field_trainee import FieldTrainee, Scalars
 from anyview.radiance.fields.grid import VERSION, GridField
 from anyview.radiance.grid.optimizer import TableAdam
 from anyview.radiance.occupancy import Occupancy
@@ -60,7 +61,7 @@ class GridTrainee(FieldTrainee):
     _auto_is_random = True  # so that what is transparent is learnt
 
     def setup(self, fabric: Fabric) -> None:
-        """See `Trainee.setup`. One device only."""
+        """See `Trainee.setup`."""
         o, data = self._options.grid, self._options.data
         device = fabric.device
         self._read(device, o.validation_pixels)
@@ -69,7 +70,9 @@ class GridTrainee(FieldTrainee):
         self._among = self._candidates(bounds)
         inner = bounds.side / 2 if bounds.contracted else bounds.side
         occupancy = Occupancy(bounds.low, bounds.side, bounds.possible, 2.3 / inner, bounds.contracted)
-        begin = self._generator if device.type == "cpu" else torch.Generator().manual_seed(self._options.loop.seed)
+        begin = torch.Generator().manual_seed(self._options.loop.seed)  # the same weights in all processes
+        if device.type == "cpu" and self._group.is_first:
+            begin = self._generator  # which goes on behind them
         self._field = GridField(o, occupancy, begin).to(device)
         network = [self._field.w1, self._field.w2, self._field.w3]
         self._field.table.grad = torch.zeros_like(self._field.table)  # gradients are added to it in place
@@ -91,39 +94,64 @@ class GridTrainee(FieldTrainee):
             "generator": GeneratorState(self._generator), "per_ray": self._per_ray, "parts": self._parts,
         }  # fmt: skip
 
-    def _step(self, moment: Moment) -> dict[str, Tensor | float]:
-        """See `Trainee.step`: the mean squared error of as many rays as have the wanted number of samples."""
+    def _learn(self, moment: Moment) -> Scalars:
+        """See `FieldTrainee._learn`: the mean squared error of as many rays as have the wanted number of samples."""
         o, field = self._options.grid, self._field
-        samples = o.samples / self._parts.count  # of the parts only one: the network needs no large batches
-        count = min(max(64, int(samples / self._per_ray.value) // 64 * 64), o.samples)  # also where all is empty
+        count = self._ray_count()
         index = self._draw(count)
         rays, straight, alpha = self._pixels.at(index)
         rgb, behind = self._mixed(rays, straight, alpha)
         field.steps = o.first_steps * (o.steps / o.first_steps) ** min(moment.share, moment.step / _FINE_FROM)
         result, densities, packed = field(rays, self._generator)
-        self._per_ray.add(len(packed.points) / count)
-        self._set_rates(moment)
         colors = result[:, :3]
         if self._exposure is not None:
             colors = colors * self._exposure(self._pixels.views_of(index))
         error = (colors + (1 - result[:, 3:4]) * behind - rgb).square()
-        loss = (rays.lossmult * error).sum() / (3 * rays.lossmult.sum().clamp_min(1e-12))
+        weight = rays.lossmult.sum()
+        loss = (rays.lossmult * error).sum() / (3 * weight.clamp_min(1e-12))
         if o.distortion > 0:
             # in all of space it has to wait: at first, all is fog, which it would gather right before the cameras
-            weight = o.distortion * (moment.share**2 if field.occupancy.contracted else 1.0)
-            loss = loss + weight * result[:, 5].mean() / float(field.occupancy.inner)
+            share = o.distortion * (moment.share**2 if field.occupancy.contracted else 1.0)
+            loss = loss + share * result[:, 5].mean() / float(field.occupancy.inner)
         for adam in self._adams[1:]:  # the table's gradient is zero already
             adam.zero_grad()
         loss.backward()
+        found = torch.stack([loss.detach(), error.detach().mean()])
+        return lambda: self._change(moment, found, weight, packed.points, densities, count * self._group.size)
+
+    def _change(
+        self, moment: Moment, found: Float[Tensor, "2"], weight: Float[Tensor, ""], points: Float[Tensor, "N 3"],
+        densities: Float[Tensor, "N"], count: int,
+    ) -> dict[str, Tensor | float]:  # fmt: skip
+        """Take the step, and note how dense it is at samples; loss and `count` are of all processes' rays."""
+        o, occupancy = self._options.grid, self._field.occupancy
+        found = self._group.average((p for adam in self._adams for p in adam.param_groups[0]["params"]), found, weight)
+        points, densities = self._group.joined(points, densities)
+        self._per_ray.add(len(points) / count)
+        self._set_rates(moment)
         for adam in self._adams:
             adam.step()
-        field.occupancy.learn(packed, densities)
+        occupancy.learn(points, densities)
         if (moment.step + 1) % _UPDATE_EVERY == 0:
-            if field.occupancy.contracted:
-                field.ask(self._generator)
-            field.occupancy.update(o.least_alpha / field.step, o.reopened, self._generator)
-        psnr = -10 * torch.log10(error.detach().mean().clamp_min(1e-12))
-        return {"loss": loss.detach(), "psnr": psnr, "items": float(count), "samples": float(len(packed.points))}
+            generator = self._common(moment)
+            if occupancy.contracted:
+                self._field.ask(generator)
+            occupancy.update(o.least_alpha / self._field.step, o.reopened, generator)
+        psnr = -10 * torch.log10(found[1].clamp_min(1e-12))
+        return {"loss": found[0], "psnr": psnr, "items": float(count), "samples": float(len(points))}
+
+    def _ray_count(self) -> int:
+        """Rays of a step: those that are expected to have the wanted number of samples; in all processes as many."""
+        o = self._options.grid
+        samples = o.samples / self._parts.count  # of the parts only one: the network needs no large batches
+        return min(max(64, int(samples / self._per_ray.value) // 64 * 64), o.samples)  # also where all is empty
+
+    def _common(self, moment: Moment) -> torch.Generator:
+        """Draws the same in all processes."""
+        if self._group.size == 1:
+            return self._generator
+        seeds = np.random.SeedSequence([self._options.loop.seed, moment.step])
+        return torch.Generator(self._pixels.device).manual_seed(int(seeds.generate_state(1)[0]))
 
     def _give_up(self) -> None:
         if self._field.table.grad is not None:

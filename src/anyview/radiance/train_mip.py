@@ -10,7 +10,7 @@ from jaxtyping import Float
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from anyview.radiance.field_trainee import FieldTrainee
+from anyview.radiance.field_trainee import FieldTrainee, Scalars
 from anyview.radiance.fields.mip import VERSION, MipNeRF, learning_rate, mip_loss
 from anyview.radiance.options import MipOptions
 from anyview.radiance.rays import Rays
@@ -37,7 +37,7 @@ class MipTrainee(FieldTrainee):
     def setup(self, fabric: Fabric) -> None:
         """See `Trainee.setup`."""
         mip = self._options.mip
-        self._read(fabric.device, mip.validation_pixels, fabric.global_rank)
+        self._read(fabric.device, mip.validation_pixels)
         # without one, colours come multiplied by opacity, and the background of the moment is added
         model = MipNeRF(mip.model, None if self._random else self._background)
         adam = torch.optim.Adam(model.parameters(), lr=mip.lr_first)
@@ -52,25 +52,34 @@ class MipTrainee(FieldTrainee):
             "parts": self._parts,
         }  # fmt: skip
 
-    def _step(self, moment: Moment) -> dict[str, Tensor | float]:
-        """See `Trainee.step`."""
-        mip = self._options.mip
-        rays, straight, alpha = self._pixels.batch(self._generator, mip.batch)
+    def _learn(self, moment: Moment) -> Scalars:
+        """See `FieldTrainee._learn`."""
+        rays, straight, alpha = self._pixels.batch(self._generator, self._options.mip.batch)
         rgb, behind = self._mixed(rays, straight, alpha)
+        self._adam.zero_grad()
+        size = min(-(-len(rgb) // self._parts.count), self._most)
+        parts = [slice(start, start + size) for start in range(0, len(rgb), size)]
+        found = torch.stack([self._learn_some(rays, rgb, behind, rows) for rows in parts]).sum(0)
+        return lambda: self._change(moment, found, rays.lossmult.sum(), len(rgb))
+
+    def _change(
+        self, moment: Moment, found: Float[Tensor, "2"], weight: Float[Tensor, ""], count: int
+    ) -> dict[str, Tensor | float]:
+        """Take the step; the loss is that of all processes' rays."""
+        mip = self._options.mip
+        found = self._group.average(self._model.parameters(), found, weight)
         lr = learning_rate(
             moment.step, mip.lr_first, mip.lr_last, delay=mip.delay, start=mip.delay_mult, share=moment.share
         )
         for group in self._adam.param_groups:
             group["lr"] = lr
-        self._adam.zero_grad()
-        size = min(-(-len(rgb) // self._parts.count), self._most)
-        parts = [slice(start, start + size) for start in range(0, len(rgb), size)]
-        found = torch.stack([self._learn(rays, rgb, behind, rows) for rows in parts]).sum(0)
         self._adam.step()
-        psnr = -10 * torch.log10(found[1] / len(rgb))
-        return {"loss": found[0], "psnr": psnr, "items": float(len(rgb)), "lr": lr}
+        psnr = -10 * torch.log10(found[1] / count)
+        return {"loss": found[0], "psnr": psnr, "items": float(count * self._group.size), "lr": lr}
 
-    def _learn(self, rays: Rays, rgb: Float[Tensor, "B 3"], behind: Tensor | float, rows: slice) -> Float[Tensor, "2"]:
+    def _learn_some(
+        self, rays: Rays, rgb: Float[Tensor, "B 3"], behind: Tensor | float, rows: slice
+    ) -> Float[Tensor, "2"]:
         """Add the gradients of some of the batch's rays; their part of the loss, and the sum of their errors."""
         some, truth = Rays(*(values[rows] for values in rays)), rgb[rows]
         levels = self._model(some, self._generator)

@@ -133,7 +133,7 @@ def test_all_tensors_are_made_on_the_field_s_device(contracted: bool, points: in
         result, densities, packed = field(rays, generator)
         result.sum().backward()
         adam.step()
-        field.occupancy.learn(packed, densities)
+        field.occupancy.learn(packed.points, densities)
         field.occupancy.update(0.1, 0.1, generator)
         field.ask(generator)
         found = field.density(rays.origins)
@@ -148,8 +148,6 @@ def test_cells_learn_alike() -> None:
     densities[::7] = -1
     occupancy = make_occupancy(False, 4)
     mean = occupancy.mean.clone()
-    occupancy.learn(
-        occupancy.walk(make_rays(1), 1.0).ahead(occupancy.open, mean, 1.0)._replace(points=points), densities
-    )
+    occupancy.learn(points, densities)
     learn_with_torch(points, densities, 4, mean)
     torch.testing.assert_close(occupancy.mean, mean, rtol=1e-5, atol=1e-6)
