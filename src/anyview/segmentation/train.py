@@ -15,6 +15,7 @@ from anyview.segmentation.trainee import MaskRCNNTrainee
 from anyview.training.loop import TrainingResult, train
 from anyview.training.precision import settled
 from anyview.training.settings import has_checkpoints
+from anyview.training.several import as_one
 
 _NOT_THE_RESULT = ("anyview", "folder", "loop")  # where images lie does not change what is learnt
 
@@ -38,6 +39,11 @@ def train_segmentation(
     """
     # float32 where nobody says: what bfloat16 costs a Mask R-CNN in training has not been measured yet
     options = replace(options, loop=settled(options.loop, on_processors=False))
+    return as_one(options.loop, _train, progress, folder, run, options)
+
+
+def _train(progress: Progress, folder: str | Path, run: Path, options: SegmentationOptions) -> TrainingResult:
+    """One process's part."""
     begun = has_checkpoints(run)
     if not begun:
         check_first(options)

@@ -23,6 +23,7 @@ from anyview.segmentation.train_data import TrainingData
 from anyview.segmentation.train_options import SegmentationOptions
 from anyview.segmentation.trained import NAME, VERSION, NormEpsilon
 from anyview.training.ema import EMA
+from anyview.training.group import current
 from anyview.training.trainee import GeneratorState, Moment, Stateful
 
 
@@ -61,7 +62,8 @@ class MaskRCNNTrainee:
 
     def setup(self, fabric: Fabric) -> None:
         """See `Trainee.setup`."""
-        o, seed, rank = self._options, self._options.loop.seed, fabric.global_rank
+        o, seed = self._options, self._options.loop.seed
+        self._group = group = current()
         model = MaskRCNN(o.model)
         self._load(model)
         model.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -69,10 +71,11 @@ class MaskRCNNTrainee:
         self._model, self._optimiser = fabric.setup(model, make_optimiser(model, o.optimiser))
         self._plain = model
         self._ema = EMA(model, o.optimiser.ema, warmup=True) if o.optimiser.ema else None
-        self._generator = torch.Generator(fabric.device).manual_seed(seed + rank)
+        self._generator = torch.Generator(fabric.device).manual_seed(group.seed(seed))
+        threads = max(cpu_count() // group.size, 1) if o.data.threads is None else o.data.threads
         self._batches = Batches(
             self._data.train, o.optimiser.batch, seed, vary=self._varied, bins=o.data.bins,
-            threads=cpu_count() if o.data.threads is None else o.data.threads, part=(rank, fabric.world_size),
+            threads=threads, part=(group.rank, group.size),
         )  # fmt: skip
 
     def state(self) -> dict[str, Stateful]:
@@ -98,13 +101,16 @@ class MaskRCNNTrainee:
         loss = torch.stack(list(losses.values())).sum()
         self._optimiser.zero_grad()
         self._fabric.backward(loss)
+        # norms that are not frozen see their own process's images only; the first process's statistics are kept
+        found = torch.stack([loss.detach(), *(part.detach() for part in losses.values())])
+        total, *means = self._group.average(self._model.parameters(), found).unbind()
         if o.clip:  # what is not finite is the loop's to report
             self._fabric.clip_gradients(self._model, self._optimiser, max_norm=o.clip, error_if_nonfinite=False)
         self._optimiser.step()
         if self._ema is not None:
             self._ema.update()
-        parts = {name: part.detach() for name, part in losses.items()}
-        return {"loss": loss.detach(), **parts, "items": float(len(images)), "lr": rate}
+        parts = dict(zip(losses, means, strict=True))
+        return {"loss": total, **parts, "items": float(len(images) * self._group.size), "lr": rate}
 
     def validate(self, moment: Moment) -> dict[str, float]:
         """See `Trainee.validate`: AP of boxes and masks."""
