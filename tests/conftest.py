@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 from shape_checks import install
@@ -15,3 +16,10 @@ settings.register_profile("anyview", deadline=None)  # a busy machine is no faul
 settings.load_profile("anyview")
 os.environ.setdefault("MPLBACKEND", "Agg")
 install()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Side by side, files with slow tests come first: one that begins last leaves the other cores idle."""
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
