@@ -6,6 +6,7 @@ Kernels are those that `anyview doctor` has compiled: their stamps tell when the
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -23,3 +24,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         slow = {item.path for item in items if item.get_closest_marker("slow")}
         items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(scope="module")
+def small_pictures() -> Iterator[None]:
+    """A report's large pictures take longer to draw than a tiny scene to reconstruct."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("anyview.report.page._SIDE_SIZE", (96, 72))
+        yield

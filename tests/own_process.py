@@ -72,7 +72,9 @@ def _work(words: list[str], prepare: Callable[[], object] | None, said: str) -> 
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     from anyview.cli.main import main
+    from anyview.report import page
 
+    page._SIDE_SIZE = (96, 72)  # as `small_pictures` has it
     if prepare is not None:
         prepare()
     sys.exit(main(words))

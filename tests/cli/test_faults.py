@@ -25,6 +25,7 @@ from self_killing import fill_disk
 from tiny_scene import write_tiny_scene
 
 VIEWS = 8
+pytestmark = pytest.mark.slow
 COMPARED = ("fused.ply", "fused.ply.vis", "mesh.ply", "mesh.glb")
 STAGES = ("/.scene.", "/tasks/", "/.cameras.", "pass0/", "depth_maps/", "/.fused.ply.", "/.mesh.", "/.report.")
 
@@ -51,7 +52,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(scene: Path) -> tuple[Path, float]:
+def whole(scene: Path, small_pictures: None) -> tuple[Path, float]:
     """An undisturbed run of this process, and the seconds of one in a process of its own."""
     assert main(words(scene, scene.parent / "whole")) == 0
     begin = time.monotonic()

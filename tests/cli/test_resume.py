@@ -22,6 +22,7 @@ from tiny_scene import write_tiny_scene
 # Told apart by content that must differ between runs: times of day, seconds, paths.
 UNEQUAL = ("summary.json", "report.html", ".anyview")
 VIEWS = 8
+pytestmark = pytest.mark.slow
 KILLS = [
     ("before", "*/scene.json", 1),
     ("after", "*/.anyview/tasks/*", 4),  # in the sparse stage, between two of its tasks
@@ -54,7 +55,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(scene: Path) -> Path:
+def whole(scene: Path, small_pictures: None) -> Path:
     """An uninterrupted run."""
     out = scene.parent / "whole"
     assert main(words(scene, out)) == 0
