@@ -14,10 +14,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 demo: $(VENV)/.installed
 	$(BIN)/anyview demo
 
-# Tests start many interpreters: each would compile all that it imports where the environment forbids to keep that. Two
-# processes on two cores: threads of torch's own would only wait for each other.
+# Tests start many interpreters: each would compile all that it imports where the environment forbids to keep that.
 test: export PYTHONDONTWRITEBYTECODE :=
-test: export OMP_NUM_THREADS := 1
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 

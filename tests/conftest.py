@@ -16,6 +16,9 @@ from shape_checks import install
 settings.register_profile("anyview", deadline=None)  # a busy machine is no fault of ours
 settings.load_profile("anyview")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Before torch's and numba's OpenMP are loaded: their threads would spin between kernels, each on a core that another
+# process could use. With two processes on two cores a step of training took up to nine times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 install()
 
 
