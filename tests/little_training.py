@@ -13,6 +13,7 @@ from anyview.training.loop import TrainingResult
 
 SETTINGS = (
     "model.body=resnet18",
+    "model.channels=32",
     "model.images.min_size=[64]",
     "model.images.max_size=96",
     "model.proposals.train_before_nms=50",

@@ -78,7 +78,13 @@ class OutOfMemoryError(AnyviewError):
     """The memory that this process may use does not suffice."""
 
 
-_MEMORY_WORDS = ("bad_alloc", "cannot allocate memory", "failed to map segment", "can't start new thread")
+_MEMORY_WORDS = (
+    "bad_alloc",
+    "cannot allocate memory",
+    "failed to map segment",
+    "can't start new thread",
+    "cuda out of memory",
+)
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:

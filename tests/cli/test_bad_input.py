@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anyview.cli.main import main
 from anyview.formats import files
+from refusals import refused
 from tiny_scene import edit_json, write_tiny_scene
 
 TRAIN = "transforms_train.json"
@@ -24,17 +24,6 @@ TRAIN = "transforms_train.json"
 @pytest.fixture
 def scene(tmp_path: Path) -> Path:
     return write_tiny_scene(tmp_path / "scene")
-
-
-def refused(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
-    """Run the command, which must refuse; gives its sentence without the scene's own path."""
-    capsys.readouterr()
-    assert main(words) == 2
-    error = capsys.readouterr().err
-    sentences = [line for line in error.splitlines() if line.startswith("anyview: ")]
-    assert len(sentences) == 1, error
-    assert "Traceback" not in error
-    return sentences[0]
 
 
 def frame(number: int, change: Callable[[dict[str, object]], object]) -> Callable[[Path], None]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from time import sleep
@@ -16,10 +14,10 @@ from anyview.cli.main import main
 from anyview.cli.parse import parse
 from anyview.cli.radiance import Evaluate, Export, Radiance, Render, Train
 from anyview.formats.ply import read_ply
-from anyview.training import extra
 from anyview.training.checkpoint import load_checkpoint
 from ball_field import Ball, run_of
 from own_process import OwnProcess, run_alone
+from refusals import refused
 from self_killing import die_at, heed_interruption
 from small_trainee import same
 from soft_run import SMALL, soft_run, soft_scene
@@ -30,7 +28,7 @@ SETTINGS = [word for setting in SMALL for word in ("--set", setting)]
 def test_words() -> None:
     command = parse(["radiance", "train", "S", "--out", "O", "--field", "mip", "--set", "a=1", "--set", "b.c=x y"])
     assert isinstance(command, Radiance)
-    assert command.verb == Train(Path("S"), Path("O"), "mip", set=("a=1", "b.c=x y"))
+    assert command.verb == Train(scene=Path("S"), out=Path("O"), field="mip", set=("a=1", "b.c=x y"))
     command = parse(["radiance", "eval", "R", "--split", "val", "--scale", "4", "--json", "f.json"])
     assert isinstance(command, Radiance)
     assert command.verb == Evaluate(Path("R"), "val", 4, Path("f.json"))
@@ -89,36 +87,8 @@ def test_mistakes(
     words: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["radiance", *words]) == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("anyview: ")]
-    assert len(lines) == 1
-    assert lines[0].startswith(f"anyview: {sentence}")
+    assert refused(capsys, ["radiance", *words]).startswith(f"anyview: {sentence}")
     assert not (tmp_path / "run").exists()
-
-
-def test_a_missing_extra_is_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    find = extra.find_spec
-    monkeypatch.setattr(extra, "find_spec", lambda name: None if name in ("lightning", "yaml") else find(name))
-    for words in (["train", "S", "--out", str(tmp_path / "run")], ["eval", "R"], ["render", "R", "--path", "orbit"]):
-        assert main(["radiance", *words]) == 2
-        assert capsys.readouterr().err == (
-            "anyview: the libraries of the learned engines are not installed: expected torch, lightning, safetensors, "
-            "torchmetrics, yaml, found no lightning, yaml; run pip install 'anyview[learn]'\n"
-        )
-
-
-def test_help_loads_nothing_heavy() -> None:
-    program = (
-        "import sys\nfrom anyview.cli.main import main\n"
-        "for verb in ([], ['train'], ['eval'], ['render'], ['export']):\n    main(['radiance', *verb, '--help'])\n"
-        "print('loaded:', *{n.split('.')[0] for n in sys.modules}, file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, check=True)
-    loaded = set(done.stderr.split("loaded:")[1].split())
-    assert "--max-minutes" in done.stdout
-    assert not loaded & {"numba", "pycolmap", "matplotlib", "scipy", "torch", "lightning", "PIL", "yaml"}
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from anyview.cli.main import main
-from anyview.cli.output import print_figures
+from anyview.cli.radiance_output import print_figures
 from anyview.errors import OptionError, WorkspaceError
 from anyview.radiance import evaluate as module
 from anyview.radiance.data import shots_of

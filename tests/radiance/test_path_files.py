@@ -55,6 +55,16 @@ def test_a_scenes_own_file(tmp_path: Path) -> None:
     np.testing.assert_allclose(path[1][1], cv_pose(1), atol=1e-12)
 
 
+def test_angles_of_view_and_a_size_want_no_images(tmp_path: Path) -> None:
+    content = {"camera_angle_x": 1.0, "frames": frames(file_path="./elsewhere/r_0")}
+    path = from_file(write(tmp_path / "p.json", content), (64, 48))
+    focal = 32 / np.tan(0.5)
+    assert [camera for camera, _ in path] == [Camera.pinhole(64, 48, focal, focal, 32, 24)] * 3
+    np.testing.assert_allclose(path[2][1], cv_pose(2), atol=1e-12)
+    with pytest.raises(OptionError, match="image is missing"):
+        from_file(tmp_path / "p.json")
+
+
 def test_nerfstudios_path(tmp_path: Path) -> None:
     path = from_file(write(tmp_path / "camera_path.json", nerf()))
     for i, (camera, pose) in enumerate(path):

@@ -63,6 +63,16 @@ def test_overlap_decides() -> None:
     assert made.figures["AP75"] == pytest.approx(0)
 
 
+def test_the_size_of_a_mask_is_not_that_of_its_box() -> None:
+    # a false find of 128 pixels in a box of 33 x 33: small as a mask, medium as a box
+    frame = square(20, 20, 33) & ~square(21, 21, 31)
+    false = CocoResult(0, 3, (20.0, 20.0, 33.0, 33.0), 0.95, encode_mask(frame))
+    truth = CocoData(TRUTH.images, (thing(1, 0, 3, 2, 2, 10),), CLASSES)
+    results = [false, found(0, 3, 2, 2, 0.9, 10)]
+    assert average_precision(truth, results, "mask").figures["AP_small"] == pytest.approx(0.5)
+    assert average_precision(truth, results, "box").figures["AP_small"] == pytest.approx(1)
+
+
 def test_nothing_found_and_nothing_there() -> None:
     made = average_precision(TRUTH, [], "mask")
     assert (made.figures["AP"], made.figures["AP_large"], made.figures["AR_small"]) == (0, None, 0)

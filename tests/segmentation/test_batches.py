@@ -52,7 +52,11 @@ class Numbered:
         masks = torch.ones((1, *SIZES[index]), dtype=torch.uint8)
         return torch.full((3, *SIZES[index]), index, dtype=torch.uint8), make_target(masks, torch.tensor([1]), index)
 
-    def ground_truth(self) -> CocoData:
+    @property
+    def names(self) -> Sequence[str]:
+        return [f"{index}.png" for index in range(len(SIZES))]
+
+    def ground_truth(self, chosen: Sequence[int] | None = None) -> CocoData:
         raise NotImplementedError
 
 

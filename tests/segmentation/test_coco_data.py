@@ -99,7 +99,11 @@ def test_cocos_own_numbering_goes_by_name(tmp_path: Path) -> None:
     data, _ = opened(tmp_path, content, numbering="coco")
     assert len(data.classes) == 91
     assert data[0][1]["labels"].tolist() == [90, 3]
-    assert data.ground_truth().annotations[0].category_id == 1090
+    truth = data.ground_truth()
+    assert truth.annotations[0].category_id == 1090
+    assert [(c.id, c.name) for c in truth.categories] == [(1003, "car"), (1017, "cat"), (1090, "toothbrush")]
+    assert data.classes.used == (3, 17, 90)
+    assert data.classes.label("person") is None  # the data has no id for it
     content["categories"][0]["name"] = "gizmo"
     with pytest.raises(FormatError, match=r"categories that COCO does not have in .*: found gizmo"):
         opened(tmp_path, content, numbering="coco")

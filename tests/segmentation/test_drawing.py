@@ -1,28 +1,35 @@
-"""Edges and tints of things in pictures."""
+"""Edges, tints and colours of things in pictures."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from anyview.segmentation.drawing import class_color, draw_things, edge
-
-
-def test_edge() -> None:
-    mask = np.zeros((9, 9), bool)
-    mask[2:7, 3:9] = True  # touches the picture's border, which is no edge
-    inner = np.zeros((9, 9), bool)
-    inner[3:6, 4:9] = True
-    np.testing.assert_array_equal(edge(mask), mask & ~inner)
-    assert not edge(np.ones((4, 5), bool), 2).any()
+from anyview.segmentation.drawing import color_of, edge, line_width, tint
 
 
-def test_things() -> None:
-    rgb = np.full((9, 9, 3), 100, np.uint8)
+@pytest.mark.parametrize("width", [1, 2, 5])
+def test_an_edge_is_what_a_square_does_not_fit_around(width: int) -> None:
+    mask = np.random.default_rng(0).random((20, 30)) < 0.97
+    side, padded = 2 * width + 1, np.pad(mask, width)
+    inner = [[padded[y : y + side, x : x + side].all() for x in range(30)] for y in range(20)]
+    assert np.array_equal(edge(mask, width), mask & ~np.array(inner))
+    assert width == 5 or np.any(inner)
+    assert edge(np.ones((4, 9), bool), width).all() == (width > 1)  # the array's border is one
+
+
+def test_a_tint_stays_in_its_mask() -> None:
+    pixels = np.full((9, 9, 3), 100, np.uint8)
     mask = np.zeros((9, 9), bool)
     mask[2:7, 2:7] = True
-    made = draw_things(rgb, [mask], [3])
-    assert (made[~mask] == 100).all()
-    assert (made[edge(mask)] == class_color(3)).all()
-    np.testing.assert_allclose(made[4, 4], 100 + 0.32 * (class_color(3).astype(float) - 100), atol=0.51)
-    assert (rgb == 100).all()
-    assert len({tuple(class_color(label)) for label in range(1, 20)}) == 19
+    tint(pixels, mask, color_of(3), 1)
+    assert (pixels[~mask] == 100).all()
+    assert (pixels[edge(mask)] == color_of(3)).all()
+    assert np.abs(pixels[4, 4] - (0.6 * 100 + 0.4 * np.array(color_of(3)))).max() <= 0.51  # rounded
+
+
+def test_colours_and_lines() -> None:
+    assert len({color_of(number) for number in range(60)}) == 60
+    apart = [np.abs(np.subtract(color_of(n), color_of(n + 1))).max() for n in range(60)]
+    assert min(apart) > 140  # of 255; measured 147
+    assert [line_width(size) for size in ((1, 1), (640, 480), (3000, 4000))] == [1, 2, 10]

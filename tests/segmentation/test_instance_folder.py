@@ -44,6 +44,7 @@ def test_every_number_is_a_thing(tmp_path: Path) -> None:
     assert list(data.sizes) == [(30, 40)]
     truth = data.ground_truth()
     assert [a.area for a in truth.annotations] == [36, 201]
+    assert data.ground_truth([]).annotations == ()
     np.testing.assert_array_equal(decode_mask(truth.annotations[1].segmentation), NUMBERS == 7)  # type: ignore[arg-type]
 
 
@@ -97,6 +98,26 @@ def test_what_is_wrong_with_numbers(tmp_path: Path) -> None:
         InstanceFolder(tmp_path)
 
 
+def test_names_of_classes_as_editors_write_them(tmp_path: Path) -> None:
+    numbers = np.where(NUMBERS == 1, 2003, 0).astype(np.uint16)
+    write(tmp_path, numbers)
+    (tmp_path / "classes.txt").write_bytes("\ufeffKäfer\r\nball\r\n".encode())
+    assert InstanceFolder(tmp_path).classes.names == ("background", "Käfer", "ball")
+    (tmp_path / "classes.txt").write_bytes("Käfer\n".encode("latin-1"))
+    with pytest.raises(FormatError, match=r"no names of classes in .*classes\.txt: expected text in UTF-8"):
+        InstanceFolder(tmp_path)
+
+
+def test_hidden_files_are_nobodys_and_endings_may_be_large(tmp_path: Path) -> None:
+    write(tmp_path)
+    for name in ("images", "instances"):
+        (tmp_path / name / "._a.png").write_bytes(b"a file system's own")
+        (tmp_path / name / "a.png").rename(tmp_path / name / "a.PNG")
+    notes = Notes()
+    assert list(InstanceFolder(tmp_path, progress=notes).names) == ["a.PNG"]
+    assert notes.lines == []
+
+
 def test_what_has_no_partner_is_counted(tmp_path: Path) -> None:
     write(tmp_path)
     Image.fromarray(NUMBERS).save(tmp_path / "instances" / "b.png")
@@ -127,6 +148,9 @@ def test_layouts(tmp_path: Path) -> None:
         data = open_data(cocos, split)  # type: ignore[arg-type]
         assert isinstance(data, CocoInstances)
         assert data.paths[0] == cocos / f"{split}2017" / "0.png"
+        named = open_data(cocos / "annotations" / f"instances_{split}2017.json")
+        assert named is not None
+        assert named.paths == data.paths
     (cocos / "annotations" / "instances_val2017.json").unlink()
     assert open_data(cocos, "val") is None
 

@@ -10,7 +10,8 @@ import torch
 
 from anyview.errors import OptionError
 from anyview.segmentation.classes import named_classes
-from anyview.segmentation.overlay import draw_overlay, eroded, instance_color
+from anyview.segmentation.drawing import color_of
+from anyview.segmentation.overlay import draw_overlay
 from anyview.segmentation.paste import MaskCrops
 from anyview.segmentation.pictures import find_pictures
 from anyview.segmentation.result import Result
@@ -41,6 +42,12 @@ def test_names_of_results_differ(folder: Path) -> None:
     assert [p.stem for p in find_pictures([folder], [folder / "out"])] == ["a.jpg", "a.png", "b", "sub/c"]
 
 
+def test_a_double_ending_takes_no_others_name(folder: Path) -> None:
+    (folder / "a.png.jpg").touch()
+    stems = [p.stem for p in find_pictures([folder], [folder / "out"])]
+    assert stems == ["a.jpg", "a.png", "a.png.jpg", "b", "sub/c"]
+
+
 def test_words_that_mean_nothing(folder: Path) -> None:
     (folder / "empty").mkdir()
     for word, sentence in (("empty", "no images"), ("*.bmp", "no file fits"), ("none.png", "no such image or folder")):
@@ -67,7 +74,7 @@ def test_pictures_are_of_sizes_to_look_at(size: tuple[int, int], drawn: tuple[in
 def test_what_is_drawn() -> None:
     """Outline in the colour of the instance, a tint inside, a label above, and nothing elsewhere."""
     picture = draw_overlay(np.zeros((600, 800, 3), np.uint8), result((600, 800), (200, 300), 100))
-    color = np.array(instance_color(0))
+    color = np.array(color_of(0))
     assert np.array_equal(picture[200, 330], color)
     assert np.array_equal(picture[250, 300], color)
     assert np.abs(picture[250, 350] - 0.4 * color).max() <= 1
@@ -84,13 +91,5 @@ def test_labels_do_not_cover_each_other() -> None:
         draw_overlay(np.zeros((600, 800, 3), np.uint8), result((600, 800), (200, 300), 100, n)) for n in (1, 3)
     )
     for number in range(3):
-        same = (three == instance_color(number)).all(2)
-        assert same.sum() > 0.5 * (one == instance_color(0)).all(2).sum() - 400  # a label's ground, whole
-
-
-def test_erosion() -> None:
-    mask = np.random.default_rng(0).random((20, 30)) < 0.9
-    padded = np.pad(mask, 2)
-    wanted = [[padded[y : y + 5, x : x + 5].all() for x in range(30)] for y in range(20)]
-    assert np.array_equal(eroded(mask, 2), wanted)
-    assert np.any(wanted)
+        same = (three == color_of(number)).all(2)
+        assert same.sum() > 0.5 * (one == color_of(0)).all(2).sum() - 400  # a label's ground, whole

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from anyview.errors import FormatError, OptionError
 from anyview.segmentation.classes import named_classes
 from anyview.segmentation.mask_rcnn import MaskRCNN
-from anyview.segmentation.options import NINE_ANCHORS, MaskRCNNOptions
+from anyview.segmentation.options import NINE_ANCHORS, MaskRCNNOptions, ProposalOptions
 from anyview.segmentation.pretrained import Pretrained, _options_of, open_pretrained
 from mask_rcnn_pair import CLASSES, own_pair, pair
 
@@ -21,6 +21,8 @@ KINDS = [
     MaskRCNNOptions(body="resnet18", frozen_norms=True),
     MaskRCNNOptions(body="resnet34", anchors=NINE_ANCHORS),
     MaskRCNNOptions(body="resnet101", num_classes=2),
+    MaskRCNNOptions(channels=48, proposals=ProposalOptions(depth=3)),
+    MaskRCNNOptions(version=2, channels=16, proposals=ProposalOptions(depth=0)),
 ]
 
 

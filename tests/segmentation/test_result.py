@@ -19,7 +19,7 @@ from anyview.formats.images import read_rgb
 from anyview.segmentation.classes import Classes
 from anyview.segmentation.orientation import as_stored
 from anyview.segmentation.paste import MaskCrops
-from anyview.segmentation.result import Result
+from anyview.segmentation.result import Result, result_of
 
 CLASSES = Classes(("background", "cup", "", "dog"), (-1, 7, -1, 40))
 
@@ -68,6 +68,15 @@ def test_to_coco() -> None:
     assert [r.box for r in found] == [(3, 2, 9, 8), (9, 7, 6, 6), (25, 0, 5, 20)]
     for r, mask in zip(found, whole_masks(), strict=True):
         assert r.mask == encode_mask(mask)
+
+
+def test_labels_that_nothing_has_are_left_out() -> None:
+    whole = result()
+    found = {"boxes": whole.boxes, "labels": torch.tensor([2, 3, 1]), "scores": whole.scores, "masks": whole.crops}
+    made = result_of(found, "a.png", CLASSES)
+    assert made.names == ["dog", "cup"]
+    assert np.array_equal(made.masks(), whole_masks()[1:])
+    assert [r.category_id for r in made.to_coco(0)] == [40, 7]
 
 
 @given(st.data())

@@ -156,10 +156,11 @@ def test_neighbours_of_a_class_stay_two() -> None:
     assert len(find_in_tiles(Discs(), image, SIDE, OVERLAP, LONGEST)["labels"]) == 4
 
 
-def test_nothing_to_find() -> None:
-    found = find_in_tiles(Discs(), torch.zeros((3, 300, 420), dtype=torch.uint8), SIDE, OVERLAP, LONGEST)
+@pytest.mark.parametrize("size", [(300, 420), (1, 700), (700, 3)])
+def test_nothing_to_find(size: Size) -> None:
+    found = find_in_tiles(Discs(), torch.zeros((3, *size), dtype=torch.uint8), SIDE, OVERLAP, LONGEST)
     assert found["boxes"].shape == (0, 4)
-    assert found["masks"].size == (300, 420)
+    assert found["masks"].size == size
 
 
 @given(st.integers(1, 5000), st.integers(64, 1600), st.floats(0, 0.75))

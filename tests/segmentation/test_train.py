@@ -17,6 +17,8 @@ from anyview.segmentation.trainee import MaskRCNNTrainee
 from anyview.training.checkpoint import load_checkpoint
 from anyview.training.config import from_yaml
 from anyview.training.log import TIME_COLUMNS, read_log
+from anyview.training.loop import TrainingResult
+from anyview.training.options import LoopOptions
 from anyview.training.tree import flatten
 from little_coco import Notes, write_folder
 from little_training import options, run
@@ -98,6 +100,27 @@ def test_refusals_and_what_may_change(folder: Path, whole: Path, tmp_path: Path)
     (tmp_path / "config.yaml").write_text("model: [")
     with pytest.raises(FormatError, match="not YAML"):
         open_run(tmp_path)
+
+
+def test_a_run_whose_classes_were_changed(whole: Path, tmp_path: Path) -> None:
+    text = (whole / "config.yaml").read_text()
+    (tmp_path / "config.yaml").write_text(text.replace("car, cat,", "car,").replace("3, 17,", "3,"))
+    (tmp_path / "checkpoints").symlink_to(whole / "checkpoints")
+    with pytest.raises(WorkspaceError, match=r"does not fit .*found 3 classes, for weights of 4; config.yaml"):
+        open_run(tmp_path)
+
+
+def test_how_long_it_trains_where_nobody_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[LoopOptions] = []
+
+    def noted(trainee: object, out: Path, loop: LoopOptions, *_: object) -> TrainingResult:
+        asked.append(loop)
+        return TrainingResult(0, 0.0, {}, None, out)
+
+    monkeypatch.setattr("anyview.segmentation.train.train", noted)
+    for settings in ((), ("loop.max_minutes=5",), ("loop.steps=7", "loop.max_minutes=5")):
+        run("synthetic", tmp_path, *settings)
+    assert [(loop.steps, loop.max_minutes) for loop in asked] == [(10_000, None), (None, 5), (7, 5)]
 
 
 def test_the_run_s_options_explain_themselves(whole: Path) -> None:

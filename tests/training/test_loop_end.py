@@ -377,6 +377,16 @@ def test_what_is_told(tmp_path: Path, time: Time) -> None:
     assert notes.said[-1] == "step 60/60, loss 0.125, 1.5 rows/s, psnr 21.35, about 0 s left"
 
 
+def test_the_figure_that_chooses_the_best_is_told(tmp_path: Path, time: Time) -> None:
+    notes = Notes()
+    trainee = Timed(time, step=4, validation=0)
+    trainee.loss = lambda step, loss: 0.125
+    trainee.figures = lambda moment: {"psnr": 21.347, "mask_ap": 0.41236}
+    run(tmp_path, trainee, replace(OPTIONS, steps=60, better="mask_ap"), notes)
+    assert notes.said[0] == "step 3/60, loss 0.125, 1.5 rows/s, about 4 min left"
+    assert notes.said[-1] == "step 60/60, loss 0.125, 1.5 rows/s, mask ap 0.4124, about 0 s left"
+
+
 # random sequences
 
 

@@ -10,14 +10,6 @@ from collections.abc import Sequence
 
 from anyview.errors import AnyviewError, OutOfMemoryError, is_out_of_memory
 
-_LESS_MEMORY = (
-    "close other programs or lower --dense.max-image-size, --fusion.max-memory-gib or --mesh.depth, "
-    "and run the same command: it resumes"
-)
-_LESS_MEMORY_FOR_FIELDS = (
-    "close other programs, and run the same command: it resumes; or train into another --out with --set and a higher "
-    "data.downscale, or a lower grid.log2_entries or mip.batch"
-)
 _LEAST_ADDRESS_SPACE = 640 << 20  # bytes; with less, OpenCV's and COLMAP's libraries crash or spin while they load
 
 
@@ -28,8 +20,10 @@ def entry() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line and give its exit code."""
+    from anyview.cli.command import Command
     from anyview.cli.parse import parse
 
+    command = Command()
     try:
         command = parse(arguments)
         _check_address_space()
@@ -45,8 +39,7 @@ def main(arguments: Sequence[str]) -> int:
         if not is_out_of_memory(error):
             raise
     # said only here, where the failed work and all that it held are gone
-    hint = _LESS_MEMORY_FOR_FIELDS if "radiance" in arguments[:1] else _LESS_MEMORY
-    return _refuse(str(OutOfMemoryError("out of memory", hint=hint)))
+    return _refuse(str(OutOfMemoryError("out of memory", hint=command.less_memory)))
 
 
 def _check_address_space() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -12,13 +11,10 @@ from rich.table import Table
 if TYPE_CHECKING:
     from anyview.compute.doctor import Check
     from anyview.demo import DemoResult
-    from anyview.radiance.evaluate import Figures
-    from anyview.radiance.render import Film
     from anyview.reconstruction.accuracy import Accuracy
     from anyview.reconstruction.pipeline import ReconstructionResult
     from anyview.scene.scene import Scene
     from anyview.scene.statistics import SceneStatistics
-    from anyview.training.loop import TrainingResult
 
 _MARKS = {"fine": ("green", "ok"), "note": ("cyan", "--"), "slow": ("yellow", "!"), "broken": ("red", "BROKEN")}
 
@@ -127,57 +123,6 @@ def print_checks(checks: Sequence[Check]) -> None:
         screen.print(check.found, markup=False)
         if check.advice:
             screen.print(f"{'':>6} {'':<{width}}  -> {check.advice}", markup=False)
-
-
-def print_training(run: Path, result: TrainingResult, page: Path | None) -> None:
-    """What a training reached, and its page if there is one."""
-    screen = console()
-    table = Table(title=f"{result.step:,} steps in {result.seconds / 60:.1f} minutes", title_justify="left")
-    table.add_column("validation")
-    table.add_column("last", justify="right")
-    table.add_column("best", justify="right")
-    for name, value in result.figures.items():
-        best = result.best if result.best is not None and result.best.figure == name else None
-        table.add_row(name, f"{value:.4g}", "" if best is None else f"{best.value:.4g} (step {best.step:,})")
-    if result.figures:
-        screen.print(table)
-    else:
-        screen.print(table.title)
-    screen.print(f"checkpoint {result.checkpoint}", markup=False)
-    _print_page(page, "report     ")
-    screen.print(f"next       anyview radiance eval {run}", markup=False)
-
-
-def print_figures(figures: Figures, page: Path | None) -> None:
-    """A line per view, the means, and where the pictures are."""
-    names = list(figures.means())
-    table = Table(title=f"{figures.split}, step {figures.step:,}", title_justify="left")
-    table.add_column("view")
-    for name in names:
-        table.add_column(name, justify="right")
-    for view in figures.views:
-        table.add_row(view.name, *(f"{getattr(view, name):.4f}" for name in names))
-    table.add_section()
-    if len(figures.scales) > 1:
-        for scale in figures.scales:
-            table.add_row(f"mean of scale 1/{scale}", *(f"{value:.4f}" for value in figures.means(scale).values()))
-    table.add_row("mean", *(f"{value:.4f}" for value in figures.means().values()))
-    screen = console()
-    screen.print(table)
-    screen.print(f"pictures {figures.folder}", markup=False)
-    _print_page(page, "report   ")
-
-
-def print_film(film: Film, page: Path | None) -> None:
-    """Where it is."""
-    for name, path in (("color", film.color), ("depth", film.depth), ("frames", film.folder)):
-        console().print(f"{name:<7} {path}", markup=False)
-    _print_page(page, "report  ")
-
-
-def _print_page(page: Path | None, name: str) -> None:
-    if page is not None:
-        console().print(f"{name}{page}", markup=False)
 
 
 def gib(size: int) -> str:

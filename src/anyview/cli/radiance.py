@@ -2,67 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, Union
 
-from tyro.conf import Positional, UseAppendAction, arg, subcommand
+from tyro.conf import Positional, arg, subcommand
 
-from anyview.cli.command import Command
+from anyview.cli.learned import Engine, Trained, Training
 
 _Scene = Positional[Annotated[Path, arg(metavar="SCENE")]]
-_Run = Positional[Annotated[Path, arg(metavar="RUN")]]
 
 
 @dataclass
-class Train(Command):
+class Train(Training):
     """Train a field on a scene. Run again, the same command goes on from where it was."""
 
     scene: _Scene
     """Folder with posed images: NeRF-synthetic (Blender), nerfstudio, instant-ngp, COLMAP, or multi-scale."""
-    out: Path
-    """The run's folder: options, checkpoints, log, TensorBoard's curves, and report.html."""
     field: Literal["grid", "mip"] | None = None
-    """`grid` trains in minutes on a processor; `mip` is mip-NeRF to the letter. By default what the options say."""
-    config: Path | None = None
-    """Options as YAML, as a run's config.yaml has them; by default the run's own, or the defaults."""
-    set: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="KEY=VALUE")] = ()
-    """One option, such as mip.batch=1024; may be given many times."""
-    max_minutes: float | None = None
-    """Train for so many minutes in all; learning rates end with them."""
-    steps: int | None = None
-    """Train for so many steps in all. With neither, `grid` takes 10,000 and `mip` the paper's 1,000,000."""
+    """`grid` trains in minutes on a processor; `mip` is mip-NeRF to the letter. By default what the options say. Told
+    neither steps nor minutes, `grid` takes 10,000 steps and `mip` the paper's 1,000,000."""
     geometry: Path | None = None
     """Workspace of `anyview reconstruct` on the same scene: samples go only where its surface can be."""
 
     def run(self) -> int:
         """See `anyview.pipelines.radiance.train_field`."""
-        from anyview.training.extra import require_learn
-
-        require_learn()
-        from anyview.cli.output import print_training
+        from anyview.cli.learned_output import print_training
         from anyview.cli.progress import TerminalProgress
         from anyview.radiance.settings import settled
 
-        options = settled(
-            self.out, self.config, self.set,
-            {"field": self.field, "loop.max_minutes": self.max_minutes, "loop.steps": self.steps,
-             "geometry": None if self.geometry is None else str(self.geometry.resolve())},
-        )  # fmt: skip
+        geometry = None if self.geometry is None else str(self.geometry.resolve())
+        given = self.given(field=self.field, geometry=geometry)
+        options = settled(self.out, self.config, self.set, given)
         from anyview.pipelines.radiance import train_field
 
         with TerminalProgress() as progress:
             result, page = train_field(self.scene, self.out, options, progress)
-        print_training(self.out, result, page)
+        print_training(result, page, f"anyview radiance eval {self.out}")
         return 0
 
 
 @dataclass
-class Evaluate(Command):
+class _OfField(Trained):
+    scene: Path | None = field(default=None, kw_only=True)
+    """Where the run's scene lies now, if it has moved."""
+
+
+@dataclass
+class Evaluate(_OfField):
     """PSNR and SSIM of a run on views that it has not learnt from, and pictures of where it errs."""
 
-    folder: _Run
-    """Folder that `anyview radiance train` has made."""
     split: Literal["train", "val", "test"] | None = None
     """Views to compare with; test where there are some, else val (which training holds back if need be)."""
     scale: int | None = None
@@ -71,18 +60,11 @@ class Evaluate(Command):
     """Where the figures go as JSON."""
     lpips: bool = False
     """Compute LPIPS too; its weights are downloaded once."""
-    weights: Literal["best", "latest"] = "best"
-    """Those of the best validation, or the last ones."""
-    scene: Path | None = None
-    """Where the run's scene lies now, if it has moved."""
 
     def run(self) -> int:
         """See `anyview.pipelines.radiance.evaluate_field`."""
-        from anyview.training.extra import require_learn
-
-        require_learn()
-        from anyview.cli.output import print_figures
         from anyview.cli.progress import TerminalProgress
+        from anyview.cli.radiance_output import print_figures
         from anyview.pipelines.radiance import evaluate_field
 
         with TerminalProgress() as progress:
@@ -95,11 +77,9 @@ class Evaluate(Command):
 
 
 @dataclass
-class Render(Command):
+class Render(_OfField):
     """A film along a camera path, in colour and depth, and its frames."""
 
-    folder: _Run
-    """Folder that `anyview radiance train` has made."""
     path: str
     """orbit, spiral, interpolate, or a file *.json with cameras."""
     frames: int = 120
@@ -110,18 +90,11 @@ class Render(Command):
     """Frames per second."""
     out: Path | None = None
     """Folder for films and frames; by default in the run's folder."""
-    weights: Literal["best", "latest"] = "best"
-    """Those of the best validation, or the last ones."""
-    scene: Path | None = None
-    """Where the run's scene lies now, if it has moved."""
 
     def run(self) -> int:
         """See `anyview.pipelines.radiance.render_film`."""
-        from anyview.training.extra import require_learn
-
-        require_learn()
-        from anyview.cli.output import print_film
         from anyview.cli.progress import TerminalProgress
+        from anyview.cli.radiance_output import print_film
         from anyview.pipelines.radiance import render_film
 
         with TerminalProgress() as progress:
@@ -134,11 +107,9 @@ class Render(Command):
 
 
 @dataclass
-class Export(Command):
+class Export(_OfField):
     """The field's surface as a cloud or a mesh, in the scene's own coordinates and scale."""
 
-    folder: _Run
-    """Folder that `anyview radiance train` has made."""
     to: Literal["points", "mesh"] = "points"
     """`points`: a PLY cloud with colours and normals. `mesh`: triangles with colours and normals, PLY or GLB."""
     spacing: float | None = None
@@ -150,17 +121,10 @@ class Export(Command):
     out: Path | None = None
     """The file; by default points.ply or mesh.ply in the run's folder. A mesh whose name ends in .glb becomes glTF (y
     up)."""
-    weights: Literal["best", "latest"] = "best"
-    """Those of the best validation, or the last ones."""
-    scene: Path | None = None
-    """Where the run's scene lies now, if it has moved."""
 
     def run(self) -> int:
         """See `anyview.radiance.export.export_points` and `anyview.pipelines.radiance_mesh.export_mesh`."""
         self._check()
-        from anyview.training.extra import require_learn
-
-        require_learn()
         from anyview.cli.output import console
         from anyview.cli.progress import TerminalProgress
         from anyview.radiance.export import export_points
@@ -191,8 +155,13 @@ class Export(Command):
 
 
 @dataclass
-class Radiance(Command):
+class Radiance(Engine):
     """Radiance fields: train one on posed images, score it, render films of it, export its surface."""
+
+    less_memory = (
+        "close other programs, and run the same command: it resumes; or train into another --out with --set and a "
+        "higher data.downscale, or a lower grid.log2_entries or mip.batch"
+    )
 
     verb: Annotated[
         Union[  # noqa: UP007 (tyro reads it)
@@ -203,7 +172,3 @@ class Radiance(Command):
         ],
         arg(name=""),
     ]
-
-    def run(self) -> int:
-        """Do the verb."""
-        return self.verb.run()

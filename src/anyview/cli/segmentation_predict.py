@@ -25,7 +25,7 @@ class Predict(Command):
     keep: tuple[str, ...] = ()
     """Only objects of these classes, such as: --keep person dog. By default of all."""
     min_score: float = 0.5
-    """Least probability of an object."""
+    """Least probability of an object; what has less than a model's own threshold (0.05) is never found."""
     format: Annotated[tuple[str, ...], UseAppendAction, arg(metavar="{coco,png,rle}")] = ()
     """What is written: `coco` is predictions.json; `png` is masks/ (white on any object, for `anyview reconstruct
     --masks`) and instances/ (16 bits, numbers of objects); `rle` is a JSON for each image. Several with commas, or
@@ -44,14 +44,12 @@ class Predict(Command):
 
     def run(self) -> int:
         """See `anyview.segmentation.predict.predict`."""
-        from anyview.training.extra import require_learn
-
-        require_learn()
         from anyview.cli.output import console
         from anyview.cli.progress import TerminalProgress
         from anyview.errors import FormatError, OptionError
         from anyview.segmentation.detector import Detector
-        from anyview.segmentation.predict import Format, PredictOptions, predict
+        from anyview.segmentation.predict import PredictOptions, predict
+        from anyview.segmentation.prediction_files import Format
         from anyview.segmentation.pretrained import open_pretrained
         from anyview.segmentation.tiles import TileOptions
 

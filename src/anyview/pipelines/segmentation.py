@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Literal
 from anyview.errors import OptionError
 from anyview.progress import SILENT, Progress
 from anyview.report.segmentation_page import write_segmentation_report
+from anyview.segmentation.data import Split
 from anyview.segmentation.evaluate import Scores, score
-from anyview.segmentation.figures_file import write_figures
+from anyview.segmentation.figures_file import EvaluatedImages, write_figures
 from anyview.segmentation.run import open_run
-from anyview.segmentation.train_data import validation_data
+from anyview.segmentation.train_data import evaluation_data
 from anyview.segmentation.train_options import SegmentationOptions
 
 if TYPE_CHECKING:
     from anyview.training.loop import TrainingResult
-
-Split = Literal["train", "val"]
 
 
 def train_segmentation(
@@ -53,7 +52,7 @@ def evaluate_segmentation(
     Args:
         run: the run's folder.
         folder: labelled images, or "synthetic"; by default those of the run. Their classes go by name.
-        split: which of them; where a folder has no images to validate on, those that training has held back.
+        split: which of them, see `anyview.segmentation.train_data.evaluation_data`.
         json_path: of the figures, in the place of the run's folder.
         weights: those of the best validation, or the last ones.
         progress: told how it goes.
@@ -68,13 +67,14 @@ def evaluate_segmentation(
     """
     opened = open_run(run, weights, progress=progress)
     place = opened.options.folder if folder is None else folder
-    data = validation_data(place, split, opened.classes, opened.options, progress)
+    data = evaluation_data(place, split, opened.classes, opened.options, opened.images, progress)
     if data is None:
         raise OptionError("no images of this split", where=place, expected=split, hint="choose --split train")
     scores = score(opened.model, data, opened.options.loop.precision, progress)
-    write_figures(json_path or run / f"{split}.json", scores, split, opened.step)
+    images = EvaluatedImages(str(place), split)
+    write_figures(json_path or run / f"{split}.json", scores, images, opened.step)
     try:
-        return scores, write_segmentation_report(run, scores, data, opened.step, split, progress)
+        return scores, write_segmentation_report(run, scores, data, images, opened.step, progress)
     except Exception as error:  # no failure here is worth the loss of the figures
         words = " ".join(str(error).split()) or type(error).__name__
         progress.note(f"report.html was not written, all else was: {words}")

@@ -21,6 +21,7 @@ from anyview.scene.intrinsics import camera_from_values
 from anyview.scene.load import load_scene
 from anyview.typing import Pose
 
+_PIXELS = ("w", "h", "fl_x", "fl_y", "cx", "cy")  # words that mean pixels of one size of image
 _LEAST_FOV = 1e-6  # degrees: with less, focal lengths overflow
 
 
@@ -30,7 +31,8 @@ def from_file(path: str | Path, size: tuple[int, int] | None = None) -> CameraPa
     Args:
         path: JSON of one of these kinds. `{"camera": {w, h, fl_x, ...}, "frames": [{"transform_matrix": 4x4}]}`, where
             the camera's words (see `anyview.scene.intrinsics`) may also stand beside "frames" or in a frame; without w
-            and h, the frames' images are asked, as in a scene. Or nerfstudio's `{"render_width", "render_height",
+            and h, angles of view are those of frames of `size`, else the frames' images are asked, as in a scene. Or
+            nerfstudio's `{"render_width", "render_height",
             "camera_path": [{"camera_to_world": 16 numbers, row by row, "fov": vertical, degrees}]}`.
         size: width and height of the frames, pixels; the file's own by default.
 
@@ -40,7 +42,7 @@ def from_file(path: str | Path, size: tuple[int, int] | None = None) -> CameraPa
     path = Path(path)
     try:
         content = read_json(path)
-        made = _nerfstudio(path, content) if "camera_path" in content else _transforms(path, content)
+        made = _nerfstudio(path, content) if "camera_path" in content else _transforms(path, content, size)
         made = [(path_camera(camera, size), pose) for camera, pose in made]
     except AnyviewError as error:
         raise OptionError(
@@ -57,7 +59,7 @@ def from_file(path: str | Path, size: tuple[int, int] | None = None) -> CameraPa
     return made
 
 
-def _transforms(path: Path, content: Mapping[str, Any]) -> CameraPath:
+def _transforms(path: Path, content: Mapping[str, Any], size: tuple[int, int] | None) -> CameraPath:
     frames, shared = _list(path, content, "frames"), content.get("camera", {})
     if not isinstance(shared, dict):
         raise OptionError("camera without words", where=path, expected='"camera": {"w": ..., "h": ..., "fl_x": ...}')
@@ -65,12 +67,16 @@ def _transforms(path: Path, content: Mapping[str, Any]) -> CameraPath:
     for i, frame in enumerate(frames):
         where = f"{path} (frame {i})"
         values = {**content, **shared, **frame}
-        if values.get("w") is None or values.get("h") is None:
-            if "file_path" not in frame:
-                raise OptionError("no size of the frames", where=where, expected="w and h")
+        if values.get("w") is not None and values.get("h") is not None:
+            frame_size = 1, 1  # the file's own counts
+        elif size is not None and not any(values.get(word) for word in _PIXELS):
+            frame_size = size
+        elif "file_path" not in frame:
+            raise OptionError("no size of the frames", where=where, expected="w and h")
+        else:
             return [(view.camera, view.world_from_cam) for view in load_scene(path)]
         pose = _pose(frame.get("transform_matrix"), "transform_matrix", where)
-        made.append((camera_from_values(values, (1, 1), where), pose))
+        made.append((camera_from_values(values, frame_size, where), pose))
     return made
 
 

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from anyview import __version__
 from anyview.errors import AnyviewError
-from anyview.formats.coco_masks import decode_mask
+from anyview.formats.coco_masks import RLE, decode_mask
 from anyview.formats.files import atomic_write
 from anyview.progress import SILENT, Progress
 from anyview.report import sections, words
@@ -20,8 +20,9 @@ from anyview.report.html import EMPTY, Html, join, picture, tag
 from anyview.report.pictures import fit
 from anyview.segmentation.average_precision import FIGURES
 from anyview.segmentation.classes import Classes
-from anyview.segmentation.drawing import draw_things
+from anyview.segmentation.drawing import color_of, line_width, tint
 from anyview.segmentation.evaluate import Scores
+from anyview.segmentation.figures_file import EvaluatedImages
 from anyview.segmentation.image_scores import CONFIDENT, ImageScore, image_scores, rle_of
 from anyview.segmentation.items import InstanceData
 from anyview.training.log import read_log
@@ -32,7 +33,12 @@ _SMOOTH = 40  # a curve is smoothed over one part in so many, to each side
 
 
 def write_segmentation_report(
-    folder: Path, scores: Scores, data: InstanceData, step: int, split: str, progress: Progress = SILENT
+    folder: Path,
+    scores: Scores,
+    data: InstanceData,
+    images: EvaluatedImages,
+    step: int,
+    progress: Progress = SILENT,
 ) -> Path:
     """Write the page of an evaluation.
 
@@ -40,8 +46,8 @@ def write_segmentation_report(
         folder: of the run; its log is read, and the page written there.
         scores: of the evaluation.
         data: that was evaluated on.
+        images: where it comes from.
         step: of the weights.
-        split: of the data.
         progress: told how the work advances.
 
     Returns:
@@ -52,6 +58,7 @@ def write_segmentation_report(
     """
     path = folder / "report.html"
     worst = sorted(image_scores(scores.truth, scores.results), key=lambda s: (s.f_score, -s.missed - s.false))[:_WORST]
+    classes = ", ".join(c.name for c in scores.truth.categories)
     rows = []
     with progress.stage("report", len(worst) + 1) as advance:
         for one in worst:
@@ -62,11 +69,11 @@ def write_segmentation_report(
                 "header",
                 tag("p", "anyview", class_="mark"),
                 tag("h1", folder.resolve().name),
-                tag("p", f"Instance segmentation: {', '.join(c.name for c in scores.truth.categories)}", class_="lead"),
+                tag("p", f"Instance segmentation: {classes}. Judged by {images.folder}.", class_="lead"),
             ),
             tag(
                 "main",
-                sections.tiles(_headline(scores, step, split)),
+                sections.tiles(_headline(scores, step, images.split)),
                 _curves(folder),
                 sections.section("Figures", _FIGURES_LEAD, _table(scores)),
                 sections.section("Classes", "Of all sizes. No figure means no truth.", _classes(scores)),
@@ -155,22 +162,22 @@ def _pair(one: ImageScore, data: InstanceData) -> Html:
         rgb = np.ascontiguousarray(data[one.index][0].numpy().transpose(1, 2, 0))
     except AnyviewError as error:
         return tag("div", head, tag("p", f"Cannot be shown: {error}.", class_="soft pad"), class_="card")
-    labels = _labels(data.classes)
-    true = [decode_mask(rle_of(a, one.image)) > 0 for a in one.truth if not a.crowd]
-    found = [decode_mask(r.mask) > 0 for r in reversed(one.found) if r.mask is not None]
-    left = draw_things(rgb, true, [labels[a.category_id] for a in one.truth if not a.crowd])
-    right = draw_things(rgb, found, [labels[r.category_id] for r in reversed(one.found)])
-    cells = (_cell(left, f"{name}, what is there"), _cell(right, f"{name}, what was found"))
+    true = [(rle_of(a, one.image), a.category_id) for a in one.truth if not a.crowd]
+    found = [(r.mask, r.category_id) for r in reversed(one.found) if r.mask is not None]  # the best ones on top
+    cells = (
+        _cell(rgb, true, data.classes, f"{name}, what is there"),
+        _cell(rgb, found, data.classes, f"{name}, what was found"),
+    )
     return tag("div", head, tag("div", *cells, class_="row"), class_="card")
 
 
-def _cell(rgb: UInt8[np.ndarray, "H W 3"], alt: str) -> Html:
-    return tag("div", picture(fit(rgb, _SIDE, _SIDE), alt))
-
-
-def _labels(classes: Classes) -> dict[int, int]:
-    """Labels by category id."""
-    return {classes.ids[label]: label for label in classes.used}
+def _cell(rgb: UInt8[np.ndarray, "H W 3"], things: Sequence[tuple[RLE, int]], classes: Classes, alt: str) -> Html:
+    """A picture with things, given by mask and category id, in the colours of their classes."""
+    labels = {classes.ids[label]: label for label in classes.used}
+    drawn = rgb.copy()
+    for mask, category in things:
+        tint(drawn, decode_mask(mask) > 0, color_of(labels[category]), line_width(rgb.shape[:2]))
+    return tag("div", picture(fit(drawn, _SIDE, _SIDE), alt))
 
 
 def _figure(value: float | None) -> str:

@@ -14,10 +14,10 @@ import math
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from anyview.segmentation.augment_options import AugmentOptions
 from anyview.segmentation.items import InstanceData, Item, Target, keep, mask_boxes, remasked, uncovered
+from anyview.segmentation.scaling import scaled
 
 _LUMA = (0.299, 0.587, 0.114)
 _CHROMA = ((0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))  # of NTSC's YIQ: hue is an angle in its plane
@@ -151,28 +151,19 @@ def _window(item: Item, size: tuple[int, int], window: tuple[int, int, int, int]
     image, target = item
     rows, columns = image.shape[1:]
     top, left, height, width = window
-    scaled = _scaled(image, *size)[:, top : top + height, left : left + width]
+    seen = scaled(image, *size)[:, top : top + height, left : left + width]
     y = _nearest(torch.arange(top, top + height), rows, size[0])
     x = _nearest(torch.arange(left, left + width), columns, size[1])
     masks = target["masks"].index_select(1, y).index_select(2, x)
     boxes = target["boxes"] * torch.tensor([size[1] / columns, size[0] / rows] * 2)
     boxes = boxes - torch.tensor([left, top, left, top])
     whole = ((boxes > -_CUT) & (boxes < torch.tensor([width, height, width, height]) + _CUT)).all(1, keepdim=True)
-    return scaled.contiguous(), remasked(target, masks, torch.where(whole, boxes, mask_boxes(masks)))
+    return seen.contiguous(), remasked(target, masks, torch.where(whole, boxes, mask_boxes(masks)))
 
 
 def _nearest(places: Tensor, before: int, after: int) -> Tensor:
     """The old pixel in which the centre of each new one lies."""
     return ((2 * places + 1) * before).div(2 * after, rounding_mode="floor").clamp_max(before - 1)
-
-
-def _scaled(image: UInt8[Tensor, "3 H W"], height: int, width: int) -> UInt8[Tensor, "3 h w"]:
-    if (height, width) == tuple(image.shape[1:]):
-        return image
-    # torch 2.15 refuses bytes of one pixel and is 3 grey levels off in columns of a few
-    pixels = image[None] if min(height, width) >= 8 else image[None].float()
-    made = interpolate(pixels, (height, width), mode="bilinear", align_corners=False, antialias=True)[0]
-    return made if made.dtype == torch.uint8 else made.round().clamp(0, 255).byte()
 
 
 def _padded(image: UInt8[Tensor, "3 H W"], target: Target, size: int) -> Item:

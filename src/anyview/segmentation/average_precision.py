@@ -75,7 +75,7 @@ def average_precision(truth: CocoData, results: Sequence[CocoResult], kind: Lite
         return _without(truth, things)
     with contextlib.redirect_stdout(io.StringIO()):
         known = COCO(coco_dict(truth))
-        found = known.loadRes(result_dicts(results))
+        found = known.loadRes(_entries(results, kind))
         work: Any = COCOeval_faster(known, found, iouType="bbox" if kind == "box" else "segm")
         work.params.catIds = sorted(things)
         work.params.imgIds = sorted(image.id for image in truth.images)
@@ -92,6 +92,12 @@ def average_precision(truth: CocoData, results: Sequence[CocoResult], kind: Lite
         own = {name: _mean(v) for name, v in zip(_CLASS_FIGURES, values, strict=True)}
         classes.append(ClassPrecision(names[number], things[number], own))
     return Precision(figures, tuple(classes))
+
+
+def _entries(results: Sequence[CocoResult], kind: Literal["box", "mask"]) -> list[dict[str, Any]]:
+    """As COCO's code takes them, which sorts a mask by the area of its box (small, medium, large) where it has both."""
+    entries = result_dicts(results)
+    return entries if kind == "box" else [{k: v for k, v in one.items() if k != "bbox"} for one in entries]
 
 
 def _without(truth: CocoData, things: dict[int, int]) -> Precision:

@@ -116,19 +116,20 @@ class ResNetBody(nn.Module):
 
 
 class Backbone(nn.Module):
-    """A ResNet and its pyramid: images to five maps of 256 channels.
+    """A ResNet and its pyramid: images to five maps.
 
     Args:
         body: which ResNet.
         norm: of the body.
+        channels: of each map.
         pyramid_norm: of the pyramid; None gives its convolutions biases.
     """
 
-    def __init__(self, body: Body, norm: Norm, pyramid_norm: Norm | None = None) -> None:
+    def __init__(self, body: Body, norm: Norm, channels: int, pyramid_norm: Norm | None = None) -> None:
         super().__init__()
         self.body = ResNetBody(body, norm)
-        self.fpn = FeaturePyramid(self.body.channels, pyramid_norm)
+        self.fpn = FeaturePyramid(self.body.channels, channels, pyramid_norm)
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Tensor]:
-        """Feature maps of strides 4, 8, 16, 32, 64, (B, 256, h, w) each."""
+        """Feature maps of strides 4, 8, 16, 32, 64, (B, C, h, w) each."""
         return self.fpn(self.body(images))

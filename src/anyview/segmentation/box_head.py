@@ -13,22 +13,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anyview.segmentation.layers import Norm, conv_block, init_normal_for_relu
-from anyview.segmentation.pyramid import CHANNELS
 
 SIDE: Final = 7
 """Samples along each side of a region."""
 
-_HIDDEN: Final = 1024
+_WIDER: Final = 4  # hidden layers have so many times the channels of the maps
 _BETA: Final = 1 / 9  # where the smooth L1 loss turns from square to straight
 
 
 class LinearHead(nn.Module):
     """Two hidden layers: version 1."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.fc6 = nn.Linear(CHANNELS * SIDE**2, _HIDDEN)
-        self.fc7 = nn.Linear(_HIDDEN, _HIDDEN)
+        hidden = _WIDER * channels
+        self.fc6 = nn.Linear(channels * SIDE**2, hidden)
+        self.fc7 = nn.Linear(hidden, hidden)
 
     def forward(self, pooled: Float[Tensor, "R c 7 7"]) -> Float[Tensor, "R F"]:
         """Features of each region."""
@@ -38,19 +38,20 @@ class LinearHead(nn.Module):
 class ConvHead(nn.Sequential):
     """Four convolutions with norms and one hidden layer: version 2."""
 
-    def __init__(self, norm: Norm) -> None:
-        convs = [conv_block(CHANNELS, CHANNELS, 3, norm) for _ in range(4)]
-        super().__init__(*convs, nn.Flatten(), nn.Linear(CHANNELS * SIDE**2, _HIDDEN), nn.ReLU(inplace=True))
+    def __init__(self, channels: int, norm: Norm) -> None:
+        convs = [conv_block(channels, channels, 3, norm) for _ in range(4)]
+        hidden = nn.Linear(channels * SIDE**2, _WIDER * channels)
+        super().__init__(*convs, nn.Flatten(), hidden, nn.ReLU(inplace=True))
         init_normal_for_relu(self)
 
 
 class BoxPredictor(nn.Module):
     """A logit and an offset for each class."""
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__()
-        self.cls_score = nn.Linear(_HIDDEN, num_classes)
-        self.bbox_pred = nn.Linear(_HIDDEN, 4 * num_classes)
+        self.cls_score = nn.Linear(_WIDER * channels, num_classes)
+        self.bbox_pred = nn.Linear(_WIDER * channels, 4 * num_classes)
 
     def forward(self, x: Float[Tensor, "R F"]) -> tuple[Float[Tensor, "R C"], Float[Tensor, "R C 4"]]:
         """Both in float32."""

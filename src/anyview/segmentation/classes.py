@@ -23,8 +23,9 @@ class Classes:
     """Names and category ids by label.
 
     Attributes:
-        names: by label; the first is the background's, and a label that nothing has is called "".
-        ids: category ids by label; -1 where there is none.
+        names: by label; the first is the background's.
+        ids: category ids by label; -1 for labels that nothing has: the background, and those of COCO's that the data
+            lacks.
     """
 
     names: tuple[str, ...]
@@ -32,8 +33,9 @@ class Classes:
     _labels: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Labels by name, for `label`."""
-        labels = {name: label for label, name in enumerate(self.names) if label > 0 and name}
+        """Labels by name, for `label`; what has no id is nothing that the data can have."""
+        pairs = enumerate(zip(self.names, self.ids, strict=True))
+        labels = {name: label for label, (name, id_) in pairs if label > 0 and id_ >= 0}
         object.__setattr__(self, "_labels", labels)
 
     def __len__(self) -> int:

@@ -84,6 +84,11 @@ class CocoInstances:
         return [(p.image.height, p.image.width) for p in self._pictures]
 
     @property
+    def names(self) -> Sequence[str]:
+        """Of the images, as the file has them."""
+        return [p.image.file_name for p in self._pictures]
+
+    @property
     def paths(self) -> Sequence[Path]:
         """The images' files."""
         return [p.path for p in self._pictures]
@@ -114,18 +119,22 @@ class CocoInstances:
                 boxes[i] = torch.tensor([x, y, x + w, y + h])
         return pixels, make_target(torch.from_numpy(masks), labels, image.id, crowd, boxes)
 
-    def ground_truth(self) -> CocoData:
-        """What an evaluation compares with: the things of all images, crowds included, with run lengths.
+    def ground_truth(self, chosen: Sequence[int] | None = None) -> CocoData:
+        """What an evaluation compares with: the things of images, crowds included, with run lengths.
 
         Areas and boxes are the file's own where they can be believed, so figures compare with other people's.
+
+        Args:
+            chosen: numbers of images; None is all.
         """
         ids = self.classes.ids
+        pictures = self._pictures if chosen is None else [self._pictures[i] for i in chosen]
         annotations: list[CocoAnnotation] = []
-        for picture in self._pictures:
+        for picture in pictures:
             for thing in picture.things:
                 number = len(annotations) + 1  # COCO's evaluation takes 0 for no annotation
                 annotations.append(true_annotation(thing, picture.image, ids[thing.label], number))
-        return CocoData(tuple(p.image for p in self._pictures), tuple(annotations), self.classes.categories())
+        return CocoData(tuple(p.image for p in pictures), tuple(annotations), self.classes.categories())
 
 
 def _categories(data: CocoData) -> list[CocoCategory]:

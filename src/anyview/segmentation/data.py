@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -48,7 +49,7 @@ def open_data(
     """
     root = Path(folder)
     if root.is_file():
-        file, folders = root, _beside(root)
+        file, folders = root, _named_like(root, (root.parent.parent, root.parent), ()) + _beside(root)
         if split != "train":
             return None
     elif not root.is_dir():
@@ -75,7 +76,7 @@ def _coco_file(root: Path, split: Split) -> tuple[Path, list[Path]] | None:
             files = sorted(place.glob(f"instances_{name}*.json")) or sorted(place.glob(f"{name}*.json"))
             if files:
                 _alone(files, root)
-                return files[0], _split_folders(root, files[0], name)
+                return files[0], _named_like(files[0], (root,), (name,)) + _beside(files[0])
         files = sorted((root / name).glob("*.json"))
         if files:
             _alone(files, root)
@@ -105,11 +106,10 @@ def _alone(files: list[Path], root: Path) -> None:
         )
 
 
-def _split_folders(root: Path, file: Path, name: str) -> list[Path]:
-    """`instances_train2017.json` has its images in `train2017`, `images/train2017`, `train`, ..."""
-    exact = file.stem.removeprefix("instances_")
-    names = dict.fromkeys((exact, name))
-    return [root / above / n for n in names for above in ("", "images")] + _beside(file)
+def _named_like(file: Path, roots: Sequence[Path], more: Sequence[str]) -> list[Path]:
+    """`instances_train2017.json` has its images in `train2017`, `images/train2017`, or under one of more names."""
+    names = dict.fromkeys((file.stem.removeprefix("instances_"), *more))
+    return [root / above / name for name in names for root in roots for above in ("", "images")]
 
 
 def _beside(file: Path) -> list[Path]:

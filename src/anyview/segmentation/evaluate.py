@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 import torch
 
 from anyview.formats.coco import CocoData, CocoResult
-from anyview.formats.coco_masks import encode_mask
 from anyview.progress import SILENT, Progress
 from anyview.segmentation.average_precision import Precision, average_precision
-from anyview.segmentation.classes import Classes
 from anyview.segmentation.items import InstanceData
-from anyview.segmentation.mask_rcnn import Found, MaskRCNN
+from anyview.segmentation.mask_rcnn import MaskRCNN
+from anyview.segmentation.result import result_of
 from anyview.training.precision import autocast
 
 _PIXELS_AT_ONCE = 800 * 1333  # of the network's images: one of the usual size, many small ones
@@ -72,28 +71,6 @@ def score(
     return Scores(box, mask, truth, tuple(results))
 
 
-def coco_results(found: Found, image_id: int, classes: Classes) -> list[CocoResult]:
-    """What was found in an image as COCO has it, best first; labels that the data does not have are left out.
-
-    Args:
-        found: of `MaskRCNN.detect` with masks "binary", or "crops".
-        image_id: of the image.
-        classes: of the labels.
-    """
-    results = []
-    masks = found["masks"]
-    for i, (box, label, value) in enumerate(
-        zip(found["boxes"].tolist(), found["labels"].tolist(), found["scores"].tolist(), strict=True)
-    ):
-        number = classes.ids[label]
-        if number >= 0:
-            mask = masks[i, 0] if isinstance(masks, torch.Tensor) else masks.full(i)
-            x0, y0, x1, y1 = box
-            rle = encode_mask(mask.cpu().numpy())
-            results.append(CocoResult(image_id, number, (x0, y0, x1 - x0, y1 - y0), value, rle))
-    return results
-
-
 def _results(model: MaskRCNN, data: InstanceData, precision: str) -> Iterator[tuple[int, list[CocoResult]]]:
     """Images of one size go through the model together; how many, and what was found."""
     device = next(model.parameters()).device
@@ -104,7 +81,7 @@ def _results(model: MaskRCNN, data: InstanceData, precision: str) -> Iterator[tu
             found = model.detect(images, masks="crops")
         results: list[CocoResult] = []
         for one, (_, target) in zip(found, items, strict=True):
-            results += coco_results(one, int(target["image_id"]), data.classes)
+            results += result_of(one, "", data.classes).to_coco(int(target["image_id"]))
         yield len(numbers), results
 
 

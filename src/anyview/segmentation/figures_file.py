@@ -1,22 +1,37 @@
-"""An evaluation as JSON: {"box": {...}, "mask": {...}, "classes": [...], "images": n}; null where no truth is."""
+"""An evaluation as JSON: {"box": {...}, "mask": {...}, "classes": [...], "images": n, ...}; null where no truth is."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from anyview.formats.files import atomic_write
+from anyview.segmentation.data import Split
 from anyview.segmentation.evaluate import Scores
 
 
-def write_figures(path: Path, scores: Scores, split: str, step: int) -> None:
+@dataclass(frozen=True)
+class EvaluatedImages:
+    """Which images an evaluation has seen.
+
+    Attributes:
+        folder: where they lie; or "synthetic".
+        split: of the folder.
+    """
+
+    folder: str
+    split: Split
+
+
+def write_figures(path: Path, scores: Scores, images: EvaluatedImages, step: int) -> None:
     """Write the figures of an evaluation, whole or not at all.
 
     Args:
         path: the file.
         scores: of the evaluation.
-        split: of the data.
+        images: that it has seen.
         step: of the weights.
 
     Raises:
@@ -24,7 +39,8 @@ def write_figures(path: Path, scores: Scores, split: str, step: int) -> None:
     """
     pairs = zip(scores.box.classes, scores.mask.classes, strict=True)
     content: dict[str, Any] = {
-        "split": split,
+        "folder": images.folder,
+        "split": images.split,
         "step": step,
         "images": len(scores.truth.images),
         "box": scores.box.figures,

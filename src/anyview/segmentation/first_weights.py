@@ -8,7 +8,8 @@ from anyview.errors import OptionError
 from anyview.progress import SILENT, Progress
 from anyview.segmentation.mask_rcnn import MaskRCNN
 from anyview.segmentation.train_options import SegmentationOptions
-from anyview.segmentation.weights import load_body, load_state, load_weights
+from anyview.segmentation.trained import NormEpsilon
+from anyview.segmentation.weights import HEADS, load_body, load_state, load_weights
 
 _COCO_OUTPUTS = 91
 _KNOWN = ("COCO_V1", "IMAGENET1K_V1")
@@ -45,8 +46,25 @@ def load_first(model: MaskRCNN, options: SegmentationOptions, progress: Progress
         if options.model.num_classes != _COCO_OUTPUTS:
             progress.note(f"the last layers begin anew: {options.model.num_classes - 1} classes, not COCO's")
     elif Path(name).is_dir():
-        from anyview.segmentation.run import open_run
-
-        load_state(model, open_run(Path(name)).model.state_dict(), name, options.reset_heads)
+        _load_run(model, Path(name), options, progress)
     else:
         load_weights(model, Path(name), options.reset_heads)
+
+
+def _load_run(model: MaskRCNN, folder: Path, options: SegmentationOptions, progress: Progress) -> None:
+    """Take another run's weights, with the epsilon that its norms have learnt with."""
+    from anyview.segmentation.run import open_run
+
+    other = open_run(folder, progress=progress)
+    state = other.model.state_dict()
+    if options.classes != other.classes.names and len(options.classes) == len(other.classes):
+        if options.reset_heads:
+            state |= {key: value for key, value in model.state_dict().items() if key.startswith(HEADS)}
+        else:
+            before, now = (", ".join(names[1:]) for names in (other.classes.names, options.classes))
+            progress.note(
+                f"{folder} has as many classes, but others ({before}; here {now}): the last layers learn from there, "
+                "or anew with --reset-heads"
+            )
+    load_state(model, state, str(folder), options.reset_heads)
+    NormEpsilon(model).load_state_dict(NormEpsilon(other.model).state_dict())

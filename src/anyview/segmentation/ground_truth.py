@@ -12,17 +12,19 @@ if TYPE_CHECKING:
     from anyview.segmentation.items import InstanceData
 
 
-def ground_truth(data: InstanceData, names: Sequence[str]) -> CocoData:
-    """Every image of some data, read once: its number is its id, its masks are run lengths.
+def ground_truth(data: InstanceData, chosen: Sequence[int] | None = None) -> CocoData:
+    """Images of some data, each read once: its number is its id, its masks are run lengths.
 
     Args:
         data: the images.
-        names: of their files.
+        chosen: their numbers; None is all.
     """
     images: list[CocoImage] = []
     annotations: list[CocoAnnotation] = []
-    for index, (name, (height, width)) in enumerate(zip(names, data.sizes, strict=True)):
-        images.append(CocoImage(index, name, width, height))
+    names, sizes = data.names, data.sizes
+    for index in range(len(data)) if chosen is None else chosen:
+        height, width = sizes[index]
+        images.append(CocoImage(index, names[index], width, height))
         target = data[index][1]
         for i in range(len(target["labels"])):
             x0, y0, x1, y1 = target["boxes"][i].tolist()

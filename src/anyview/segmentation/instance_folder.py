@@ -10,7 +10,7 @@ first line) plus a number of its own, as Cityscapes has them. A thing may be in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +25,11 @@ from anyview.segmentation.classes import Classes, named_classes
 from anyview.segmentation.ground_truth import ground_truth
 from anyview.segmentation.items import Item, make_target
 from anyview.segmentation.oddities import Oddities
+from anyview.segmentation.pictures import SUFFIXES
 
 IMAGES, INSTANCES, CLASSES = "images", "instances", "classes.txt"
 SPLITS = ("train", "val", "valid", "validation")
 """Names of folders of one split; these may share the `classes.txt` of the folder above."""
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 _PER_CLASS = 1000
 
 
@@ -72,6 +72,11 @@ class InstanceFolder:
         return [pair.size for pair in self._pairs]
 
     @property
+    def names(self) -> Sequence[str]:
+        """Of the images' files."""
+        return [pair.image.name for pair in self._pairs]
+
+    @property
     def paths(self) -> Sequence[Path]:
         """The images' files."""
         return [pair.image for pair in self._pairs]
@@ -102,9 +107,9 @@ class InstanceFolder:
         pixels = torch.from_numpy(np.ascontiguousarray(read_rgb(pair.image, pair.upright).transpose(2, 0, 1)))
         return pixels, make_target(masks, labels, index)
 
-    def ground_truth(self) -> CocoData:
-        """What an evaluation compares with."""
-        return ground_truth(self, [path.name for path in self.paths])
+    def ground_truth(self, chosen: Sequence[int] | None = None) -> CocoData:
+        """See `anyview.segmentation.items.InstanceData.ground_truth`."""
+        return ground_truth(self, chosen)
 
 
 def is_instance_folder(folder: Path) -> bool:
@@ -118,7 +123,11 @@ def _classes(folder: Path) -> tuple[Classes, bool]:
     path = next((place / CLASSES for place in places if (place / CLASSES).is_file()), None)
     if path is None:
         return named_classes(["object"]), False
-    names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # Windows' editors begin a text with a mark
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError("no names of classes", where=path, expected="text in UTF-8", actual=str(error)) from error
+    names = [line.strip() for line in text.splitlines() if line.strip()]
     if not names or len(set(names)) < len(names):
         raise FormatError("no names of classes", where=path, expected="one name a line, all different")
     return named_classes(names), True
@@ -138,8 +147,8 @@ def _labels(folder: Path, own: Classes, classes: Classes) -> list[int]:
 
 
 def _pairs(folder: Path, odd: Oddities) -> list[_Pair]:
-    numbers = {path.stem: path for path in sorted((folder / INSTANCES).glob("*.png"))}
-    images = [path for path in sorted((folder / IMAGES).iterdir()) if path.suffix.lower() in _SUFFIXES]
+    numbers = {path.stem: path for path in _files(folder / INSTANCES, {".png"})}
+    images = _files(folder / IMAGES, SUFFIXES)
     found = []
     for image in images:
         own = numbers.pop(image.stem, None)
@@ -153,6 +162,11 @@ def _pairs(folder: Path, odd: Oddities) -> list[_Pair]:
         expected = f"{IMAGES}/NAME.jpg with {INSTANCES}/NAME.png"
         raise FormatError("no image has numbers of things", where=folder, expected=expected)
     return found
+
+
+def _files(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """Files with one of some endings, by name; hidden ones are some system's own."""
+    return [p for p in sorted(folder.iterdir()) if p.suffix.lower() in suffixes and not p.name.startswith(".")]
 
 
 def _pair(image: Path, numbers: Path, odd: Oddities) -> _Pair:

@@ -44,6 +44,11 @@ class InstanceData(Protocol):
         """Rows and columns of every image, without reading it."""
         ...
 
+    @property
+    def names(self) -> Sequence[str]:
+        """Of every image: its file's, perhaps with folders."""
+        ...
+
     def __len__(self) -> int:
         """How many images there are."""
         ...
@@ -52,8 +57,12 @@ class InstanceData(Protocol):
         """An image and its things; the same each time. Threads may ask at once."""
         ...
 
-    def ground_truth(self) -> CocoData:
-        """What an evaluation compares with, crowds included; its categories have the ids of `classes`."""
+    def ground_truth(self, chosen: Sequence[int] | None = None) -> CocoData:
+        """What an evaluation compares with, crowds included; its categories have the ids of `classes`.
+
+        Args:
+            chosen: numbers of images, in whose order they come; None is all. What is not chosen costs nothing.
+        """
         ...
 
 

@@ -14,7 +14,6 @@ from torch.nn import functional
 from torchvision.ops import roi_align
 
 from anyview.segmentation.layers import Norm, conv_block, init_normal_for_relu
-from anyview.segmentation.pyramid import CHANNELS
 from anyview.segmentation.targets import Truth
 
 SIDE: Final = 14
@@ -24,18 +23,19 @@ SIDE: Final = 14
 class MaskHead(nn.Sequential):
     """Four convolutions."""
 
-    def __init__(self, norm: Norm | None) -> None:
-        super().__init__(*(conv_block(CHANNELS, CHANNELS, 3, norm) for _ in range(4)))
+    def __init__(self, channels: int, norm: Norm | None) -> None:
+        super().__init__(*(conv_block(channels, channels, 3, norm) for _ in range(4)))
+        self.has_norms = norm is not None
         init_normal_for_relu(self)
 
 
 class MaskPredictor(nn.Module):
     """Twice the resolution, then a logit for each pixel."""
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__()
-        self.conv5_mask = nn.ConvTranspose2d(CHANNELS, CHANNELS, 2, 2)
-        self.mask_fcn_logits = nn.Conv2d(CHANNELS, num_classes, 1)
+        self.conv5_mask = nn.ConvTranspose2d(channels, channels, 2, 2)
+        self.mask_fcn_logits = nn.Conv2d(channels, num_classes, 1)
         init_normal_for_relu(self)
 
     def forward(self, x: Float[Tensor, "R c 14 14"], labels: Int[Tensor, "R"]) -> Float[Tensor, "R 28 28"]:

@@ -63,10 +63,10 @@ class MaskRCNN(nn.Module):
         self.options = o = options or MaskRCNNOptions()
         check_anchors(o.anchors, _LEVELS)
         norm = partial(FrozenBatchNorm if o.frozen_norms else nn.BatchNorm2d, eps=o.norm_epsilon)
-        self.backbone = Backbone(o.body, norm, None if o.version == 1 else nn.BatchNorm2d)
+        self.backbone = Backbone(o.body, norm, o.channels, None if o.version == 1 else nn.BatchNorm2d)
         self.backbone.body.freeze_all_but(o.trained_stages)
-        self.rpn = RegionProposals(o.anchors.per_place, o.version, o.proposals)
-        self.roi_heads = RoIHeads(o.num_classes, o.version, o.detections)
+        self.rpn = RegionProposals(o.channels, o.anchors.per_place, o.proposal_depth, o.proposals)
+        self.roi_heads = RoIHeads(o.channels, o.num_classes, o.version, o.detections)
         self.register_load_state_dict_pre_hook(rename_old_keys)
 
     def forward(

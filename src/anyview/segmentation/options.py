@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from anyview.errors import OptionError
+
 Body: TypeAlias = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
 
 _RATIOS = (0.5, 1.0, 2.0)
@@ -63,6 +65,7 @@ class ProposalOptions:
         positive_iou, negative_iou: an anchor is an object from the first on, background below the second.
         samples: anchors per image in the losses.
         positive_share: most of them that are objects, of 1.
+        depth: 3x3 convolutions of the head before both outputs; None is the version's, 1 or 2.
     """
 
     before_nms: int = 1000
@@ -75,6 +78,7 @@ class ProposalOptions:
     negative_iou: float = 0.3
     samples: int = 256
     positive_share: float = 0.5
+    depth: int | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,8 @@ class MaskRCNNOptions:
         body: the ResNet.
         version: 1 is the paper's with a pyramid (arXiv 1703.06870, 1612.03144); 2 has norms in pyramid and heads, two
             convolutions before the proposals and four before the boxes (arXiv 2111.11429).
+        channels: of the pyramid's maps and the convolutions of all heads; the box head's hidden layers have four times
+            as many. Multiples of 16 are fast.
         frozen_norms: the body's batch norms never change (their statistics come from pretraining).
         norm_epsilon: of the body's norms.
         trained_stages: of the body's five (first convolution and four layers), those that learn, counted from the end.
@@ -118,6 +124,7 @@ class MaskRCNNOptions:
     num_classes: int = 91
     body: Body = "resnet50"
     version: Literal[1, 2] = 1
+    channels: int = 256
     frozen_norms: bool = False
     norm_epsilon: float = 1e-5
     trained_stages: int = 5
@@ -125,3 +132,14 @@ class MaskRCNNOptions:
     anchors: AnchorOptions = field(default_factory=AnchorOptions)
     proposals: ProposalOptions = field(default_factory=ProposalOptions)
     detections: DetectionOptions = field(default_factory=DetectionOptions)
+
+    def __post_init__(self) -> None:
+        """Raise an OptionError where there would be no channels or a negative depth."""
+        if self.channels < 1 or (self.proposals.depth or 0) < 0:
+            actual = f"channels {self.channels}, proposals.depth {self.proposals.depth}"
+            raise OptionError("no such model", expected="channels from 1, proposals.depth from 0", actual=actual)
+
+    @property
+    def proposal_depth(self) -> int:
+        """Convolutions of the proposal head before its outputs."""
+        return self.version if self.proposals.depth is None else self.proposals.depth

@@ -6,20 +6,17 @@ screen can show.
 
 from __future__ import annotations
 
-import colorsys
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from anyview.segmentation.drawing import color_of, line_width, tint
 from anyview.segmentation.result import Result
 
 _SHORTEST, _LONGEST = 480, 4096  # pixels of the picture's longer side
-_TINT = 0.4
-_GOLDEN = 0.618034  # turns of the colour circle from one instance to the next: neighbours in number differ most
 
-_Color: TypeAlias = tuple[int, int, int]
 _Place: TypeAlias = tuple[float, float, float, float]
 
 
@@ -36,19 +33,12 @@ def draw_overlay(image: UInt8[np.ndarray, "H W 3"], result: Result) -> UInt8[np.
     if factor != 1:
         picture = picture.resize((width, height), Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.BOX)
     pixels = np.array(picture)
-    thick = max(1, round(max(height, width) / 700))
+    thick = line_width((height, width))
     for number in reversed(range(len(result))):  # the best ones on top
-        _tint(pixels, result, number, factor, thick)
+        _draw(pixels, result, number, factor, thick)
     picture = Image.fromarray(pixels)
     _label(picture, result, factor, thick)
     return np.array(picture)
-
-
-def instance_color(number: int) -> _Color:
-    """The colour of an instance by its number, from 0."""
-    lightness, saturation = ((0.5, 0.95), (0.68, 0.9), (0.4, 0.9))[number // 5 % 3]
-    r, g, b = colorsys.hls_to_rgb(number * _GOLDEN % 1, lightness, saturation)
-    return round(255 * r), round(255 * g), round(255 * b)
 
 
 def _factor(size: tuple[int, int]) -> float:
@@ -56,8 +46,8 @@ def _factor(size: tuple[int, int]) -> float:
     return min(max(_SHORTEST / max(size), 1), _LONGEST / max(size))
 
 
-def _tint(pixels: UInt8[np.ndarray, "h w 3"], result: Result, number: int, factor: float, thick: int) -> None:
-    """Colour the inside of one mask, and more strongly its edge."""
+def _draw(pixels: UInt8[np.ndarray, "h w 3"], result: Result, number: int, factor: float, thick: int) -> None:
+    """One mask, at the picture's size."""
     crop, (top, left) = result.crops.crops[number].numpy(), result.crops.corners[number]
     if crop.size == 0:
         return
@@ -66,29 +56,13 @@ def _tint(pixels: UInt8[np.ndarray, "h w 3"], result: Result, number: int, facto
     shape = (columns.stop - columns.start, rows.stop - rows.start)
     shades = Image.fromarray(crop.astype(np.uint8) * np.uint8(255))
     mask = np.asarray(shades.resize(shape, Image.Resampling.BILINEAR)) >= 128
-    edge = mask & ~eroded(mask, thick)
-    color = np.array(instance_color(number), np.float32)
-    window = pixels[rows, columns]
-    window[mask] = (window[mask] * (1 - _TINT) + color * _TINT + 0.5).astype(np.uint8)
-    window[edge] = color.astype(np.uint8)
+    tint(pixels[rows, columns], mask, color_of(number), thick)
 
 
 def _scaled(first: int, last: int, factor: float, side: int) -> slice:
     """Pixels of the picture for some of the image, one at least."""
     start = min(round(first * factor), side - 1)
     return slice(start, min(max(round(last * factor), start + 1), side))
-
-
-def eroded(mask: Bool[np.ndarray, "H W"], steps: int) -> Bool[np.ndarray, "H W"]:
-    """The pixels of a mask whose square of 2 `steps` + 1 pixels lies in it; nothing outside of the array does."""
-    for _ in range(2):  # along rows, then along columns
-        inner = mask.copy()
-        for k in range(1, min(steps, len(mask)) + 1):
-            inner[k:] &= mask[:-k]
-            inner[:-k] &= mask[k:]
-        inner[:steps] = inner[max(len(mask) - steps, 0) :] = False
-        mask = inner.T
-    return mask
 
 
 def _label(picture: Image.Image, result: Result, factor: float, thick: int) -> None:
@@ -103,7 +77,7 @@ def _label(picture: Image.Image, result: Result, factor: float, thick: int) -> N
         width, height = right - left + 2 * pad, bottom - top + 2 * pad
         place = _place([v * factor for v in box], (width, height), picture.size, taken)
         taken.append(place)
-        color = instance_color(number)
+        color = color_of(number)
         draw.rectangle(place, fill=color)
         ink = (0, 0, 0) if np.dot(color, (0.299, 0.587, 0.114)) > 130 else (255, 255, 255)
         draw.text((place[0] + pad - left, place[1] + pad - top), text, font=font, fill=ink)

@@ -47,12 +47,12 @@ def find_pictures(images: Sequence[str | Path], besides: Sequence[Path] = ()) ->
     roots = [Path(word) for word in images]
     root = Path(os.path.abspath(roots[0])) if len(roots) == 1 and roots[0].is_dir() else _shared(paths)  # noqa: PTH100
     names = [full.relative_to(root).as_posix() for full, _ in paths]
-    count = Counter(str(PurePosixPath(name).with_suffix("")).lower() for name in names)
-    pictures = []
-    for (_, path), name in zip(paths, names, strict=True):
-        stem = str(PurePosixPath(name).with_suffix(""))
-        pictures.append(Picture(path, name, stem if count[stem.lower()] == 1 else name))
-    return pictures
+    stems = [str(PurePosixPath(name).with_suffix("")) for name in names]
+    taken = Counter(stem.lower() for stem in stems) + Counter(name.lower() for name in names)
+    return [
+        Picture(path, name, stem if taken[stem.lower()] == 1 else name)
+        for (_, path), name, stem in zip(paths, names, stems, strict=True)
+    ]
 
 
 def _shared(paths: list[tuple[Path, Path]]) -> Path:

@@ -12,7 +12,7 @@ from torch import Tensor
 from anyview.errors import FormatError
 from anyview.segmentation.classes import Classes, coco_classes, named_classes
 from anyview.segmentation.mask_rcnn import MaskRCNN
-from anyview.segmentation.options import NINE_ANCHORS, AnchorOptions, Body, MaskRCNNOptions
+from anyview.segmentation.options import NINE_ANCHORS, AnchorOptions, Body, MaskRCNNOptions, ProposalOptions
 from anyview.segmentation.state_keys import new_name
 from anyview.segmentation.weights import load_weights, read_state
 
@@ -91,15 +91,20 @@ def _options_of(state: dict[str, Tensor], path: Path) -> MaskRCNNOptions:
         anchors = len(state["rpn.head.cls_logits.weight"])
         blocks = len({name.split(".")[3] for name in state if name.startswith("backbone.body.layer3.")})
         body = _BODIES["backbone.body.layer1.0.conv3.weight" in state, blocks]
+        channels = len(state["backbone.fpn.layer_blocks.0.0.weight"])
     except KeyError as error:
         raise FormatError(
             "the file holds no Mask R-CNN", where=path, expected="a state dict as torchvision's maskrcnn_* models have",
             hint="pass COCO_V1, COCO_V1_V2, or the folder of `anyview segment train`",
         ) from error  # fmt: skip
+    depth = len({name for name in state if name.startswith("rpn.head.conv.") and name.endswith(".weight")})
+    version: Literal[1, 2] = 2 if "backbone.fpn.inner_blocks.0.1.weight" in state else 1
     return MaskRCNNOptions(
         num_classes=classes,
         body=body,
-        version=2 if "rpn.head.conv.1.0.weight" in state else 1,
+        version=version,
+        channels=channels,
+        proposals=ProposalOptions(depth=None if depth == version else depth),
         frozen_norms="backbone.body.bn1.num_batches_tracked" not in state,
         anchors=NINE_ANCHORS if anchors == 9 else AnchorOptions(),
     )

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from torch import Tensor, nn
 from torch.nn import functional
 
 from anyview.segmentation.layers import Norm, conv_block
 
-CHANNELS: Final = 256
-"""Of every map of a pyramid."""
-
 
 class FeaturePyramid(nn.Module):
-    """Maps of a body, finest first, to as many maps of `CHANNELS` channels and one of half the last one's size.
+    """Maps of a body, finest first, to as many maps of equal channels and one of half the last one's size.
 
     Args:
-        channels: of the body's maps.
+        inputs: channels of the body's maps.
+        channels: of every map of the pyramid.
         norm: after each convolution; None gives biases instead.
     """
 
-    def __init__(self, channels: list[int], norm: Norm | None = None) -> None:
+    def __init__(self, inputs: list[int], channels: int, norm: Norm | None = None) -> None:
         super().__init__()
-        self.inner_blocks = nn.ModuleList(conv_block(c, CHANNELS, 1, norm, activation=False) for c in channels)
-        self.layer_blocks = nn.ModuleList(conv_block(CHANNELS, CHANNELS, 3, norm, activation=False) for _ in channels)
+        self.inner_blocks = nn.ModuleList(conv_block(c, channels, 1, norm, activation=False) for c in inputs)
+        self.layer_blocks = nn.ModuleList(conv_block(channels, channels, 3, norm, activation=False) for _ in inputs)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_uniform_(layer.weight, a=1)

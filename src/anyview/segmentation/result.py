@@ -55,7 +55,7 @@ class Result:
     @property
     def names(self) -> list[str]:
         """The class of each object."""
-        return [self.classes.names[label] or f"class {label}" for label in self.labels.tolist()]
+        return [self.classes.names[label] for label in self.labels.tolist()]
 
     def select(self, classes: Iterable[str] | None = None, min_score: float = 0.0) -> Result:
         """The objects of some classes, and of some score at least.
@@ -105,14 +105,14 @@ class Result:
         return whole
 
     def to_coco(self, image_id: int) -> list[CocoResult]:
-        """As COCO's evaluation takes it; a label without a category id keeps its own number."""
+        """As COCO's evaluation takes it."""
         found = []
         corners_and_crops = zip(self.crops.corners, self.crops.crops, strict=True)
         rows = zip(self.boxes.tolist(), self.labels.tolist(), self.scores.tolist(), corners_and_crops, strict=True)
         for (x0, y0, x1, y1), label, score, (corner, crop) in rows:
-            id_ = self.classes.ids[label]
             rle = encode_crop(crop.numpy(), corner, self.size)
-            found.append(CocoResult(image_id, label if id_ < 0 else id_, (x0, y0, x1 - x0, y1 - y0), score, rle))
+            box = (x0, y0, x1 - x0, y1 - y0)
+            found.append(CocoResult(image_id, self.classes.ids[label], box, score, rle))
         return found
 
     def to_supervision(self) -> Any:
@@ -136,11 +136,12 @@ class Result:
 
 
 def result_of(found: Found, name: str, classes: Classes) -> Result:
-    """One image's detections, whose masks are crops, brought to the host's memory."""
+    """One image's detections, whose masks are crops, in the host's memory; labels that nothing has are left out."""
     crops: MaskCrops = found["masks"]
     boxes, labels, scores = (found[key].detach().cpu() for key in ("boxes", "labels", "scores"))
     host = MaskCrops([crop.cpu() for crop in crops.crops], crops.corners, crops.size)
-    return Result(name, classes, boxes, labels, scores, host)
+    known = torch.isin(labels, torch.tensor(classes.used, dtype=torch.int64))
+    return Result(name, classes, boxes, labels, scores, host).pick(known.nonzero()[:, 0].tolist())
 
 
 def labels_of(classes: Classes, names: Iterable[str]) -> list[int]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from anyview.segmentation import box_head, mask_head
 from anyview.segmentation.box_head import BoxPredictor, ConvHead, LinearHead, box_losses
@@ -26,6 +27,7 @@ from anyview.segmentation.suppression import best, suppress
 from anyview.segmentation.targets import Truth, pick
 
 _LEAST_SIDE = 1e-2  # pixels
+_EVEN = 16  # what the number of regions of the mask head is a multiple of
 
 
 class Detections(NamedTuple):
@@ -47,13 +49,13 @@ class Detections(NamedTuple):
 class RoIHeads(nn.Module):
     """Box head and mask head with their decisions."""
 
-    def __init__(self, num_classes: int, version: int, options: DetectionOptions) -> None:
+    def __init__(self, channels: int, num_classes: int, version: int, options: DetectionOptions) -> None:
         super().__init__()
         self.options = options
-        self.box_head = LinearHead() if version == 1 else ConvHead(nn.BatchNorm2d)
-        self.box_predictor = BoxPredictor(num_classes)
-        self.mask_head = MaskHead(None if version == 1 else nn.BatchNorm2d)
-        self.mask_predictor = MaskPredictor(num_classes)
+        self.box_head = LinearHead(channels) if version == 1 else ConvHead(channels, nn.BatchNorm2d)
+        self.box_predictor = BoxPredictor(channels, num_classes)
+        self.mask_head = MaskHead(channels, None if version == 1 else nn.BatchNorm2d)
+        self.mask_predictor = MaskPredictor(channels, num_classes)
 
     @torch.no_grad()
     def detect(
@@ -128,7 +130,18 @@ class RoIHeads(nn.Module):
     def _masks(self, maps: list[Tensor], regions: Tensor, labels: Tensor) -> Tensor:
         """Logits of each region's class."""
         pooled = pool(maps, regions, mask_head.SIDE)
-        return self.mask_predictor(self.mask_head(pooled), labels)
+        count = len(pooled)
+        norms_learn = self.training and self.mask_head.has_norms  # and would take the filling for regions
+        if not (norms_learn or torch.compiler.is_compiling()):
+            pooled, labels = _filled_up(pooled), _filled_up(labels)
+        return self.mask_predictor(self.mask_head(pooled), labels)[:count]
+
+
+def _filled_up(rows: Tensor) -> Tensor:
+    """Zeros added until the number of rows is even enough: oneDNN takes 0.1 to 1 s to write convolutions for a number
+    that it has not met before."""
+    extra = -len(rows) % _EVEN
+    return functional.pad(rows, (0, 0) * (rows.dim() - 1) + (0, extra)) if extra else rows
 
 
 def _nothing(*modules: nn.Module) -> Float[Tensor, ""]:

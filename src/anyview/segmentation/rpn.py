@@ -16,7 +16,6 @@ from anyview.segmentation.boxes import PROPOSAL_WEIGHTS, at_least, clip, decode,
 from anyview.segmentation.layers import conv_block
 from anyview.segmentation.matching import BACKGROUND, match, sample
 from anyview.segmentation.options import ProposalOptions
-from anyview.segmentation.pyramid import CHANNELS
 from anyview.segmentation.suppression import best, suppress
 from anyview.segmentation.targets import Truth, pick
 
@@ -56,15 +55,16 @@ class ProposalHead(nn.Module):
     """Convolutions over a map, then a logit and an offset for each anchor of each place.
 
     Args:
+        channels: of the maps.
         anchors: at each place.
         depth: 3x3 convolutions before both outputs.
     """
 
-    def __init__(self, anchors: int, depth: int) -> None:
+    def __init__(self, channels: int, anchors: int, depth: int) -> None:
         super().__init__()
-        self.conv = nn.Sequential(*(conv_block(CHANNELS, CHANNELS, 3, None) for _ in range(depth)))
-        self.cls_logits = nn.Conv2d(CHANNELS, anchors, 1)
-        self.bbox_pred = nn.Conv2d(CHANNELS, 4 * anchors, 1)
+        self.conv = nn.Sequential(*(conv_block(channels, channels, 3, None) for _ in range(depth)))
+        self.cls_logits = nn.Conv2d(channels, anchors, 1)
+        self.bbox_pred = nn.Conv2d(channels, 4 * anchors, 1)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.normal_(layer.weight, std=0.01)
@@ -84,9 +84,9 @@ class ProposalHead(nn.Module):
 class RegionProposals(nn.Module):
     """The head, the choice of proposals and the losses."""
 
-    def __init__(self, anchors: int, depth: int, options: ProposalOptions) -> None:
+    def __init__(self, channels: int, anchors: int, depth: int, options: ProposalOptions) -> None:
         super().__init__()
-        self.head = ProposalHead(anchors, depth)
+        self.head = ProposalHead(channels, anchors, depth)
         self.options = options
 
     @torch.no_grad()

@@ -30,6 +30,7 @@ class SegmentationRun:
         options: that it was trained with.
         folder: where it lies.
         step: steps that its weights have seen.
+        images: fingerprint of the data that it has learnt from, see `anyview.segmentation.train_data.TrainingData`.
         digest: of the checkpoint that they come from.
     """
 
@@ -38,6 +39,7 @@ class SegmentationRun:
     options: SegmentationOptions
     folder: Path
     step: int
+    images: str
     digest: str
 
 
@@ -73,7 +75,10 @@ def open_run(
         state = found.state["trainee"]
         model.load_state_dict(_weights(state))
         NormEpsilon(model).load_state_dict(state["norms"])
-        step = int(found.meta["run"]["step"])
+        step, images = int(found.meta["run"]["step"]), str(found.meta["config"]["images"])
+        classes = Classes(options.classes, options.class_ids)
+        if len(classes) != options.model.num_classes:
+            raise ValueError(f"{len(classes)} classes, for weights of {options.model.num_classes}")
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise WorkspaceError(
             "the checkpoint does not fit the model", where=found.path, actual=" ".join(str(error).split())[:200],
@@ -81,8 +86,7 @@ def open_run(
         ) from error  # fmt: skip
     there = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     model.to(torch.device(there), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    classes = Classes(options.classes, options.class_ids)
-    return SegmentationRun(model.eval(), classes, options, run, step, digest_file(found.path))
+    return SegmentationRun(model.eval(), classes, options, run, step, images, digest_file(found.path))
 
 
 def _weights(state: dict[str, Any]) -> dict[str, Tensor]:

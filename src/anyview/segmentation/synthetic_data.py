@@ -57,6 +57,11 @@ class SyntheticInstances:
         """Rows and columns of every image."""
         return [self._size[::-1]] * self._count
 
+    @property
+    def names(self) -> Sequence[str]:
+        """What a file of each image would be called."""
+        return [f"{index:06}.png" for index in range(self._count)]
+
     def __len__(self) -> int:
         """How many images there are."""
         return self._count
@@ -77,9 +82,9 @@ class SyntheticInstances:
         labels = torch.tensor([kinds[number - 1] + 1 for number in numbers], dtype=torch.int64)
         return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1))), make_target(masks, labels, index)
 
-    def ground_truth(self) -> CocoData:
-        """What an evaluation compares with."""
-        return ground_truth(self, [f"{index:06}.png" for index in range(self._count)])
+    def ground_truth(self, chosen: Sequence[int] | None = None) -> CocoData:
+        """See `anyview.segmentation.items.InstanceData.ground_truth`."""
+        return ground_truth(self, chosen)
 
     def _picture(self, index: int) -> tuple[UInt8[np.ndarray, "H W 3"], Int32[np.ndarray, "H W"], tuple[int, ...]]:
         if index in self._kept:

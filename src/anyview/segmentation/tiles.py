@@ -24,6 +24,7 @@ from anyview.errors import OptionError
 from anyview.segmentation.mask_rcnn import Found
 from anyview.segmentation.options import ImageOptions
 from anyview.segmentation.paste import MaskCrops
+from anyview.segmentation.scaling import scaled
 from anyview.segmentation.transform import Size
 
 TileSide: TypeAlias = int | Literal["auto"]
@@ -185,7 +186,7 @@ def _whole(find: Finder, image: Tensor, longest: int) -> Candidates:
     factor = min(_REDUCED * longest / max(size), 1)
     small = (max(round(size[0] * factor), 1), max(round(size[1] * factor), 1))
     if factor < 1:
-        image = functional.interpolate(image[None], small, mode="bilinear", antialias=True)[0]
+        image = scaled(image, *small)
     (found,) = find([image], [size])
     return Candidates(_on_host(found), torch.ones(len(found["labels"]), dtype=torch.int64))
 

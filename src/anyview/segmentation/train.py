@@ -10,7 +10,7 @@ from anyview.progress import SILENT, Progress
 from anyview.segmentation.config import write_config
 from anyview.segmentation.first_weights import check_first, load_first
 from anyview.segmentation.train_data import TrainingData, data_config, training_data
-from anyview.segmentation.train_options import SYNTHETIC, SegmentationOptions
+from anyview.segmentation.train_options import SYNTHETIC, USUAL_STEPS, SegmentationOptions
 from anyview.segmentation.trainee import MaskRCNNTrainee
 from anyview.training.loop import TrainingResult, train
 from anyview.training.precision import settled
@@ -54,8 +54,11 @@ def train_segmentation(
     trainee = MaskRCNNTrainee(
         options, data, lambda model: None if begun else load_first(model, options, progress), progress
     )
+    loop = options.loop
+    if loop.steps is None and loop.max_minutes is None:
+        loop = replace(loop, steps=USUAL_STEPS)
     with trainee:
-        return train(trainee, run, options.loop, _config(options, data), progress, begin)
+        return train(trainee, run, loop, _config(options, data), progress, begin)
 
 
 def _config(options: SegmentationOptions, data: TrainingData) -> dict[str, Any]:

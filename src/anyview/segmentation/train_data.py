@@ -1,23 +1,25 @@
-"""The data of a training: images to learn from and images to be judged by, from a folder or rendered."""
+"""The data of a training and of its evaluations: images to learn from, images to be judged by.
+
+Where a folder has none to be judged by, some of its images are held back, drawn by the run's seed.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from anyview.errors import OptionError
-from anyview.formats.coco import CocoData
 from anyview.progress import SILENT, Progress
 from anyview.segmentation.classes import Classes, Numbering
-from anyview.segmentation.data import open_data
-from anyview.segmentation.items import InstanceData, Item
+from anyview.segmentation.data import Split, open_data
+from anyview.segmentation.items import InstanceData
+from anyview.segmentation.subset import SomeInstances
 from anyview.segmentation.synthetic_data import SyntheticInstances
-from anyview.segmentation.train_options import SYNTHETIC, DataOptions, SegmentationOptions, SyntheticOptions
+from anyview.segmentation.train_options import SYNTHETIC, SegmentationOptions, SyntheticOptions
 
 _COCO_CLASSES = 80
 
@@ -30,57 +32,11 @@ class TrainingData:
     val: InstanceData | None = field(repr=False)
 
     def fingerprint(self) -> str:
-        """Of the classes and the images' sizes: whether a resumed run has the data that it began with."""
-        sizes = [list(map(list, part.sizes)) for part in (self.train, self.val) if part is not None]
-        text = json.dumps([self.train.classes.names, self.train.classes.ids, sizes])
+        """Of the classes, and of the images' names and sizes: whether data is that which a run began with."""
+        parts = [part for part in (self.train, self.val) if part is not None]
+        images = [[[*size, name] for size, name in zip(part.sizes, part.names, strict=True)] for part in parts]
+        text = json.dumps([self.train.classes.names, self.train.classes.ids, images])
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-class SomeInstances:
-    """Some images of some data, see `anyview.segmentation.items.InstanceData`.
-
-    Args:
-        data: the images.
-        chosen: their numbers.
-    """
-
-    def __init__(self, data: InstanceData, chosen: Sequence[int]) -> None:
-        self._data, self._chosen = data, list(chosen)
-
-    @property
-    def classes(self) -> Classes:
-        """What the labels mean."""
-        return self._data.classes
-
-    @property
-    def sizes(self) -> Sequence[tuple[int, int]]:
-        """Rows and columns of every image."""
-        sizes = self._data.sizes
-        return [sizes[i] for i in self._chosen]
-
-    def __len__(self) -> int:
-        """How many images there are."""
-        return len(self._chosen)
-
-    def __getitem__(self, index: int) -> Item:
-        """An image and its things."""
-        if not 0 <= index < len(self._chosen):
-            raise IndexError(index)
-        return self._data[self._chosen[index]]
-
-    def ground_truth(self) -> CocoData:
-        """What an evaluation compares with."""
-        whole = self._data.ground_truth()
-        images = tuple(whole.images[i] for i in self._chosen)
-        there = {image.id for image in images}
-        return CocoData(images, tuple(a for a in whole.annotations if a.image_id in there), whole.categories)
-
-
-def spread(data: InstanceData, most: int) -> InstanceData:
-    """At most so many images, evenly spread over all."""
-    if len(data) <= most:
-        return data
-    return SomeInstances(data, [i * len(data) // most for i in range(most)])
 
 
 def training_data(folder: str | Path, options: SegmentationOptions, progress: Progress = SILENT) -> TrainingData:
@@ -107,43 +63,67 @@ def training_data(folder: str | Path, options: SegmentationOptions, progress: Pr
     val = open_data(folder, "val", classes=train.classes, progress=progress)
     if val is not None:
         return TrainingData(train, val)
-    return _held_back(train, options.data, options.loop.seed, folder, progress)
+    data = _held_back(train, options)
+    nothing = f"{folder} has no images to validate on"
+    if data.val is None:
+        progress.note(f"{nothing}, and none are held back: there will be no figures")
+    else:
+        progress.note(f"{nothing}: {len(data.val)} of {len(train)} are held back (data.hold_back)")
+    return data
 
 
-def validation_data(
-    folder: str | Path, split: str, classes: Classes, options: SegmentationOptions, progress: Progress = SILENT
+def evaluation_data(
+    folder: str | Path,
+    split: Split,
+    classes: Classes,
+    options: SegmentationOptions,
+    fingerprint: str,
+    progress: Progress = SILENT,
 ) -> InstanceData | None:
-    """The images of a split for an evaluation; what a training would have held back where the folder has no such.
+    """The images of a split for an evaluation; None where there are none.
+
+    A folder of the run that has no images to validate on has those that its training has held back; any other such
+    folder is one whole, whatever split is asked for.
+
+    Args:
+        folder: see `training_data`.
+        split: which images.
+        classes: of the model.
+        options: of the run.
+        fingerprint: of the data that the run has learnt from.
+        progress: told of images, oddities, and what is taken.
 
     Raises:
         OptionError, FormatError: see `open_data`.
     """
     if str(folder) == SYNTHETIC:
         return synthetic(options.synthetic, split) if split == "train" or options.synthetic.validation else None
-    found = open_data(folder, "val" if split == "val" else "train", classes=classes, progress=progress)
-    if found is None and split == "val":
-        train = open_data(folder, "train", classes=classes)
-        return None if train is None else _held_back(train, options.data, options.loop.seed, folder, progress).val
-    return found
+    if split == "val" and (val := open_data(folder, "val", classes=classes, progress=progress)) is not None:
+        return val
+    train = open_data(folder, "train", classes=classes, progress=progress)
+    if train is None:
+        return None
+    data = _held_back(train, options)
+    if data.fingerprint() == fingerprint:
+        return data.train if split == "train" else data.val
+    if split == "val":
+        progress.note(f"{folder} has one split, of which this run has held nothing back: all its images are taken")
+    return train
 
 
-def synthetic(options: SyntheticOptions, split: str) -> SyntheticInstances:
+def synthetic(options: SyntheticOptions, split: Split) -> SyntheticInstances:
     """Rendered pictures of a split."""
     count, seed = (options.images, options.seed) if split == "train" else (options.validation, options.seed + 1)
     return SyntheticInstances(count, (options.width, options.height), seed, most=options.most, keep=count)
 
 
-def _held_back(
-    train: InstanceData, options: DataOptions, seed: int, folder: str | Path, progress: Progress
-) -> TrainingData:
+def _held_back(train: InstanceData, options: SegmentationOptions) -> TrainingData:
     """A share of the images, drawn by the seed, is not learnt from."""
-    count = round(options.hold_back * len(train))
-    count = min(max(count, 1), len(train) - 1) if options.hold_back > 0 else 0
+    count = round(options.data.hold_back * len(train))
+    count = min(max(count, 1), len(train) - 1) if options.data.hold_back > 0 else 0
     if count <= 0:
-        progress.note(f"{folder} has no images to validate on, and none are held back: there will be no figures")
         return TrainingData(train, None)
-    order = np.random.default_rng([seed, len(train)]).permutation(len(train)).tolist()
-    progress.note(f"{folder} has no images to validate on: {count} of {len(train)} are held back (data.hold_back)")
+    order = np.random.default_rng([options.loop.seed, len(train)]).permutation(len(train)).tolist()
     kept, held = sorted(order[count:]), sorted(order[:count])
     return TrainingData(SomeInstances(train, kept), SomeInstances(train, held))
 

@@ -15,7 +15,10 @@ SYNTHETIC = "synthetic"
 
 _MODEL = MaskRCNNOptions()
 _AUGMENT = AugmentOptions()
-_LOOP = LoopOptions(log_every=20, better="mask_ap")
+_LOOP = LoopOptions(steps=None, log_every=20, better="mask_ap")
+
+USUAL_STEPS = 10_000
+"""Of a training that is told neither steps nor minutes."""
 
 
 def _at_least(where: str, options: Any, **least: float) -> None:
@@ -127,8 +130,8 @@ class SegmentationOptions:
     """What training begins with: COCO_V1 (torchvision's Mask R-CNN), IMAGENET1K_V1 (its body alone), a file of weights,
     the folder of another run; null for random weights."""
     reset_heads: bool = False
-    """Start the last layers anew where the weights of a file or a run are for another number of classes. Those of
-    COCO_V1 always do."""
+    """Start the last layers anew where the weights of a file or a run are for another number of classes, or those of a
+    run for classes of other names. Those of COCO_V1 always do."""
     classes: tuple[str, ...] = ()
     """Names by label, the background's first; a run takes them from its data."""
     class_ids: tuple[int, ...] = ()

@@ -26,8 +26,8 @@ class NormEpsilon:
         return {"epsilon": self._norms[0].eps if self._norms else None}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the value."""
-        if self._norms:
+        """Take the value, where there is one and a norm for it."""
+        if self._norms and state["epsilon"] is not None:
             epsilon = float(state["epsilon"])
             for norm in self._norms:
                 norm.eps = epsilon

@@ -18,7 +18,8 @@ from anyview.segmentation.evaluate import score
 from anyview.segmentation.items import InstanceData, Item
 from anyview.segmentation.mask_rcnn import MaskRCNN
 from anyview.segmentation.optimiser import learning_rate, make_optimiser
-from anyview.segmentation.train_data import TrainingData, spread
+from anyview.segmentation.subset import spread
+from anyview.segmentation.train_data import TrainingData
 from anyview.segmentation.train_options import SegmentationOptions
 from anyview.segmentation.trained import NAME, VERSION, NormEpsilon
 from anyview.training.ema import EMA

@@ -34,7 +34,7 @@ IMAGENET: Final[dict[Body, str]] = {
 }
 """torchvision's classifiers trained on ImageNet (IMAGENET1K_V1), whose bodies these models have."""
 
-_HEADS = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.")
+HEADS: Final = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.")
 """What depends on the number of classes."""
 
 _DAMAGED = (  # what torch.load raises on other people's bytes
@@ -175,7 +175,7 @@ def _load(model: nn.Module, state: dict[str, Tensor], where: str, reset_heads: b
     own = model.state_dict()
     counters = {name for name in own.keys() ^ state.keys() if name.endswith(".num_batches_tracked")}
     shapes = {name for name in own.keys() & state.keys() if own[name].shape != state[name].shape}
-    heads = {name for name in shapes if name.startswith(_HEADS)}
+    heads = {name for name in shapes if name.startswith(HEADS)}
     if reset_heads:
         shapes -= heads
     missing, unknown = own.keys() - state.keys() - counters, state.keys() - own.keys() - counters

@@ -125,16 +125,18 @@ def _loop(session: Session) -> None:
     stage = session.progress.stage("training", max((1000 if timed else options.steps or 0) - begun, 0))
     with log as rows, Interruption() as interruption, stage as advance:
         share = _agreed(session.fabric, clock.share(record.step))
-        teller = Teller(session.progress, options.steps, trainee.items, record.step, share)
+        teller = Teller(session.progress, options.steps, trainee.items, options.better, record.step, share)
         while True:
             due = record.step > 0 and record.step % options.validate_every == 0
             # only a first validation tells how much time the last one needs
             if options.max_minutes is not None and record.validated == 0:
                 due |= _agreed(session.fabric, clock.seconds) > _FIRST_VALIDATION * 60 * options.max_minutes
             if (due or share >= 1) and record.validated != record.step:
+                seconds = clock.seconds
                 figures = session.validate(Moment(record.step, share), rows)
                 if rows and figures:
-                    rows.add(record.step, {f"validation/{name}": value for name, value in figures.items()})
+                    named = {f"validation/{name}": value for name, value in figures.items()}
+                    rows.add(record.step, named | {"seconds": seconds})  # the step may have no row of its own
                 share = _agreed(session.fabric, clock.share(record.step))
             if share >= 1:
                 break

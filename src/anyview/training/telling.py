@@ -1,4 +1,4 @@
-"""One line now and then about how a training goes: loss, speed, the last figures, the time left."""
+"""One line now and then about how a training goes: loss, speed, the figure that counts, the time left."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ class Teller:
         progress: the listener.
         steps: of the whole training, where it is known.
         items: what a step works on, in the plural.
+        figure: the one that counts: of the last validation, or of a step where there has been none.
         step, share: where this part of it began.
     """
 
-    def __init__(self, progress: Progress, steps: int | None, items: str, step: int, share: float) -> None:
-        self._progress, self._steps, self._items, self._share = progress, steps, items, share
+    def __init__(self, progress: Progress, steps: int | None, items: str, figure: str, step: int, share: float) -> None:
+        self._progress, self._steps, self._items, self._figure = progress, steps, items, figure
+        self._share = share
         self._began = self._told = monotonic()
         self._step = step
 
@@ -41,8 +43,8 @@ class Teller:
             words.append(f"{_short(float(scalars['items']) * rate)} {self._items}/s")
         else:
             words.append(f"{_short(rate)} steps/s")
-        psnr = figures.get("psnr", scalars.get("psnr"))
-        words += [] if psnr is None else [f"psnr {float(psnr):.2f}"]
+        value = figures.get(self._figure, scalars.get(self._figure))
+        words += [] if value is None else [f"{self._figure.replace('_', ' ')} {float(value):.4g}"]
         if share > self._share:
             left = (now - self._began) * (1 - share) / (share - self._share)
             words.append(f"about {_time(left)} left")
