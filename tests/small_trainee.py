@@ -21,8 +21,8 @@ def same(a: Any, b: Any) -> bool:
     if type(a) is not type(b):
         return False
     if isinstance(a, torch.Tensor):
-        x, y = ([*t.clone(memory_format=torch.contiguous_format).untyped_storage()] for t in (a, b))
-        return a.dtype == b.dtype and a.shape == b.shape and x == y
+        x, y = (t.clone(memory_format=torch.contiguous_format).reshape(-1).view(torch.uint8) for t in (a, b))
+        return a.dtype == b.dtype and a.shape == b.shape and torch.equal(x, y)
     if isinstance(a, dict):
         return all(type(x) is type(y) for x, y in zip(a, b, strict=True)) and all(
             x == y and same(a[x], b[x]) for x, y in zip(a, b, strict=True)

@@ -13,28 +13,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
 from anyview.cli.main import main
+from own_process import OwnProcess, run_alone
+from self_killing import fill_disk
 from tiny_scene import write_tiny_scene
 
 VIEWS = 8
+pytestmark = pytest.mark.slow
 COMPARED = ("fused.ply", "fused.ply.vis", "mesh.ply", "mesh.glb")
-# Runs the command line on a disk that is full for each file whose temporary name has the pattern in it.
-FULL_DISK = """
-import errno, os, sys
-pattern, plain = sys.argv[1], os.fsync
-def fsync(descriptor):
-    if pattern in os.readlink(f"/proc/self/fd/{descriptor}"):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    plain(descriptor)
-os.fsync = fsync
-from anyview.cli.main import main
-sys.exit(main(sys.argv[2:]))
-"""
 STAGES = ("/.scene.", "/tasks/", "/.cameras.", "pass0/", "depth_maps/", "/.fused.ply.", "/.mesh.", "/.report.")
 
 
@@ -42,25 +34,15 @@ def words(scene: Path, out: Path) -> list[str]:
     return ["reconstruct", str(scene), "--out", str(out), "--quality", "low"]
 
 
-def run(arguments: list[str], limit: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, check=False, preexec_fn=limit
-    )  # fmt: skip
-
-
-def anyview(scene: Path, out: Path, limit: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
-    return run(["-m", "anyview", *words(scene, out)], limit)
-
-
 def digests(out: Path) -> dict[str, str]:
     return {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in COMPARED}
 
 
-def sentence(done: subprocess.CompletedProcess[str]) -> str:
+def sentence(code: int, said: str) -> str:
     """The one sentence of a run that gave up."""
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("anyview: ")]
+    assert code == 2, said
+    assert "Traceback" not in said
+    (line,) = [line for line in said.splitlines() if line.startswith("anyview: ")]
     return line
 
 
@@ -70,11 +52,11 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(scene: Path) -> tuple[Path, float]:
-    """An undisturbed run and its seconds, kernels compiled before."""
-    assert anyview(scene, scene.parent / "first").returncode == 0
+def whole(scene: Path, small_pictures: None) -> tuple[Path, float]:
+    """An undisturbed run of this process, and the seconds of one in a process of its own."""
+    assert main(words(scene, scene.parent / "whole")) == 0
     begin = time.monotonic()
-    assert anyview(scene, scene.parent / "whole").returncode == 0
+    assert run_alone(words(scene, scene.parent / "alone")).code == 0
     return scene.parent / "whole", time.monotonic() - begin
 
 
@@ -84,15 +66,9 @@ def test_killed_at_random_moments(scene: Path, whole: tuple[Path, float], tmp_pa
     rng = random.Random(7)
     for number in range(3):
         out = tmp_path / str(number)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "anyview", *words(scene, out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            process.wait(rng.uniform(0.2, 1) * whole[1])
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-        assert process.wait() in (0, -signal.SIGKILL)
-        assert anyview(scene, out).returncode == 0
+        killed = OwnProcess(words(scene, out)).end(rng.uniform(0.2, 1) * whole[1])
+        assert killed.code in (0, -signal.SIGKILL), killed.said
+        assert run_alone(words(scene, out)).code == 0
         assert digests(out) == digests(whole[0])
         assert not [path for path in out.rglob("*") if ".tmp" in path.name]
 
@@ -101,10 +77,11 @@ def test_killed_at_random_moments(scene: Path, whole: tuple[Path, float], tmp_pa
 def test_disk_full_in_every_stage(scene: Path, whole: tuple[Path, float], tmp_path: Path) -> None:
     out = tmp_path / "work"
     for pattern in STAGES:
-        said = sentence(run(["-c", FULL_DISK, pattern, *words(scene, out)]))
+        ended = run_alone(words(scene, out), partial(fill_disk, pattern))
+        said = sentence(ended.code, ended.said)
         assert re.search(r"disk is full in .*; free space and run the same command: it resumes", said), said
         assert not [path for path in out.rglob("*") if ".tmp" in path.name]
-    assert anyview(scene, out).returncode == 0
+    assert run_alone(words(scene, out)).code == 0
     assert digests(out) == digests(whole[0])
 
 
@@ -119,12 +96,12 @@ def test_disk_really_full_and_then_larger(scene: Path, whole: tuple[Path, float]
         refused = 0
         for size in ("200k", "700k", "1500k", "2500k", "64m"):
             subprocess.run(["mount", "-o", f"remount,size={size}", str(out)], check=True)
-            done = anyview(scene, out)
-            if done.returncode:
-                assert re.search("disk is full|No space left", sentence(done)), done.stderr
+            ended = run_alone(words(scene, out))
+            if ended.code:
+                assert re.search("disk is full|No space left", sentence(ended.code, ended.said)), ended.said
                 refused += 1
         assert refused >= 2
-        assert done.returncode == 0
+        assert ended.code == 0
         assert digests(out) == digests(whole[0])
     finally:
         subprocess.run(["umount", "-l", str(out)], check=True)
@@ -135,7 +112,7 @@ def test_a_depth_map_cut_short(
 ) -> None:
     """`fuse` alone says which file; the whole command finds it by its digest and makes it again."""
     out = tmp_path / "work"
-    assert anyview(scene, out).returncode == 0
+    copytree(whole[0], out)
     (cut,) = out.glob("dense/stereo/depth_maps/**/r_2.png.geometric.bin")
     for keep in (0.5, 0.0):
         content = cut.read_bytes()
@@ -146,7 +123,7 @@ def test_a_depth_map_cut_short(
         assert "r_2.png.geometric.bin" in said
         assert "Traceback" not in said
         assert digests(out) == digests(whole[0])  # what was there stays
-        assert anyview(scene, out).returncode == 0
+        assert run_alone(words(scene, out)).code == 0
         assert cut.read_bytes() == content
         assert digests(out) == digests(whole[0])
 
@@ -160,18 +137,22 @@ def test_too_little_memory(mib: int, scene: Path, whole: tuple[Path, float], tmp
     compiling): their word, our exit code not, but the same command goes on all the same.
     """
     out = tmp_path / "work"
-    done = anyview(scene, out, lambda: resource.setrlimit(resource.RLIMIT_AS, (mib << 20, mib << 20)))
+    done = subprocess.run(
+        [sys.executable, "-m", "anyview", *words(scene, out)], capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (mib << 20, mib << 20)),
+    )  # fmt: skip
     assert "Traceback" not in done.stderr
     if done.returncode == 2:
-        assert "memory" in sentence(done)
-        assert ("ulimit" if mib < 640 else "--mesh.depth") in sentence(done)
+        said = sentence(done.returncode, done.stderr)
+        assert "memory" in said
+        assert ("ulimit" if mib < 640 else "--mesh.depth") in said
     elif done.returncode:
         assert done.returncode in (127, -signal.SIGABRT), done.stderr
         assert "memory" in done.stderr or "bad_alloc" in done.stderr
     else:
         assert mib > 500
     if mib in (800, 1200):
-        assert anyview(scene, out).returncode == 0
+        assert run_alone(words(scene, out)).code == 0
         assert digests(out) == digests(whole[0])
 
 

@@ -79,6 +79,7 @@ def test_the_installed_command() -> None:
     assert done.stdout == f"anyview {anyview.__version__}\n"
 
 
+@pytest.mark.slow
 def test_doctor_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     text = capsys.readouterr().out

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 from time import sleep
 
@@ -18,8 +16,9 @@ from anyview.cli.radiance import Evaluate, Export, Radiance, Render, Train
 from anyview.formats.ply import read_ply
 from anyview.training.checkpoint import load_checkpoint
 from ball_field import Ball, run_of
+from own_process import OwnProcess, run_alone
 from refusals import refused
-from self_killing import DRIVER
+from self_killing import die_at, heed_interruption
 from small_trainee import same
 from soft_run import SMALL, soft_run, soft_scene
 
@@ -96,37 +95,26 @@ def test_mistakes(
 def test_interrupted_after_a_checkpoint(tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ["radiance", "train", str(soft_scene()), "--out", str(run), *SETTINGS, "--steps", "1000000"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "anyview", *words, "--set", "loop.log_every=1"]
-
-    def heard() -> None:  # a suite that runs in the background was told to ignore it, and would hand that down
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heard) as process:
-        try:
-            log = run / "log.csv"
-            while process.poll() is None and not (log.exists() and log.read_text().count("\n") > 5):
-                sleep(0.1)
-            process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=120)
-        finally:
-            process.kill()
-    assert process.returncode == 130, said
-    assert "the same command goes on from here" in said
+    begun = OwnProcess([*words, "--set", "loop.log_every=1"], heed_interruption)
+    log = run / "log.csv"
+    while begun.process.is_alive() and not (log.exists() and log.read_text().count("\n") > 5):
+        sleep(0.1)
+    begun.interrupt()
+    ended = begun.end(120)
+    assert ended.code == 130, ended.said
+    assert "the same command goes on from here" in ended.said
     assert len(list((run / "checkpoints").glob("step_*.safetensors"))) == 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_killed_at_a_checkpoint(moment: str, tmp_path: Path) -> None:
-    """SIGKILL around the moment when a checkpoint takes its place; the same command ends with the same bits."""
+def test_killed_at_a_checkpoint(tmp_path: Path) -> None:
+    """SIGKILL before a checkpoint takes its place, and after; the same command ends with the same bits."""
     words = ["radiance", "train", str(soft_scene()), *SETTINGS, "--field", "grid", "--set", "loop.save_every_seconds=0"]
-    command = [sys.executable, "-c", DRIVER, moment, "*/step_00000004.*", "1", *words, "--out", str(tmp_path / "run")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == -signal.SIGKILL, done.stderr
     folder = tmp_path / "run" / "checkpoints"
-    assert (folder / "step_00000004.safetensors").exists() == (moment == "after")
+    for moment in ("before", "after"):
+        ended = run_alone([*words, "--out", str(tmp_path / "run")], partial(die_at, moment, "*/step_00000004.*", 1))
+        assert ended.code == -signal.SIGKILL, ended.said
+        assert (folder / "step_00000004.safetensors").exists() == (moment == "after")
     for name in ("run", "whole"):
         assert main([*words, "--out", str(tmp_path / name)]) == 0
     last = "checkpoints/step_00000006.safetensors"

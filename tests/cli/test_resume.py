@@ -1,4 +1,7 @@
-"""SIGKILL in the middle of every stage, then the same command: it goes on, and the result is the same to the byte."""
+"""SIGKILL in the middle of every stage, then the same command: it goes on, and the result is the same to the byte.
+
+Undisturbed runs are this process's, with another hash seed than those that are killed.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,20 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from self_killing import DRIVER
+from anyview.cli.main import main
+from own_process import run_alone
+from self_killing import die_at
 from tiny_scene import write_tiny_scene
 
 # Told apart by content that must differ between runs: times of day, seconds, paths.
 UNEQUAL = ("summary.json", "report.html", ".anyview")
 VIEWS = 8
+pytestmark = pytest.mark.slow
 KILLS = [
     ("before", "*/scene.json", 1),
     ("after", "*/.anyview/tasks/*", 4),  # in the sparse stage, between two of its tasks
@@ -31,16 +36,8 @@ KILLS = [
 ]
 
 
-def run(scene: Path, out: Path, kill: tuple[str, str, int] = ("", "", 0)) -> int:
-    words = ["reconstruct", str(scene), "--out", str(out), "--quality", "low"]
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER, kill[0], kill[1], str(kill[2]), *words],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode
+def words(scene: Path, out: Path) -> list[str]:
+    return ["reconstruct", str(scene), "--out", str(out), "--quality", "low"]
 
 
 def digests(out: Path) -> dict[str, str]:
@@ -58,18 +55,19 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(scene: Path) -> Path:
+def whole(scene: Path, small_pictures: None) -> Path:
     """An uninterrupted run."""
     out = scene.parent / "whole"
-    assert run(scene, out) == 0
+    assert main(words(scene, out)) == 0
     return out
 
 
 def test_killed_in_every_stage(scene: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
     for kill in KILLS:
-        assert run(scene, out, kill) == -signal.SIGKILL, f"{kill} never came"
-    assert run(scene, out) == 0
+        ended = run_alone(words(scene, out), partial(die_at, *kill))
+        assert ended.code == -signal.SIGKILL, f"{kill} never came: {ended.said}"
+    assert run_alone(words(scene, out)).code == 0
     assert digests(out) == digests(whole)
     assert {"fused.ply", "mesh.ply", "mesh.glb", "database.db"} <= set(digests(out))
     assert not [path for path in out.rglob("*") if ".tmp" in path.name]
@@ -84,7 +82,7 @@ def test_a_map_cut_short_is_made_again(scene: Path, whole: Path, tmp_path: Path)
     stat = cut.stat()
     cut.write_bytes(cut.read_bytes()[: stat.st_size // 2])
     os.utime(cut, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert run(scene, whole) == 0
+    assert run_alone(words(scene, whole)).code == 0
     assert digests(whole) == expected
     again = json.loads((whole / "summary.json").read_text())["stages"]
     assert again["sparse"] == seconds["sparse"]  # skipped, and still told

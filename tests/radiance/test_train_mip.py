@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,21 @@ from soft_run import small_options, soft_scene, soft_trainee
 from soft_scene import write_soft_scene
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Steps of so few rays take longer to share out than to do."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.slow
-def test_a_tiny_scene_is_learnt_to_above_40_db(tmp_path: Path) -> None:
-    """45.4 dB was measured after 1000 steps."""
-    write_soft_scene(tmp_path / "scene", 2, size=32)
+def test_a_tiny_scene_is_learnt_to_above_40_db(tmp_path: Path, one_thread: None) -> None:
+    """42.0 dB were measured, 40.2 after 500 steps."""
+    write_soft_scene(tmp_path / "scene", 2, size=16)
     settings = (
-        "mip.batch=256", "mip.delay=20", "mip.lr_last=5e-5", "mip.model.width=64", "mip.model.degrees=8",
+        "mip.batch=128", "mip.delay=20", "mip.lr_last=5e-5", "mip.model.width=64", "mip.model.degrees=8",
         "mip.model.head_width=32", "data.holdout=0", "data.near=2.8", "data.far=5.2", "loop.steps=700",
     )  # fmt: skip
     train_field(tmp_path / "scene", tmp_path / "run", small_options(*settings))

@@ -47,6 +47,7 @@ def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_interrupted_is_undisturbed(folder: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     step, out = MaskRCNNTrainee.step, tmp_path / "run"
 

@@ -31,6 +31,7 @@ def options(steps: int, grid: GridOptions = GRID) -> RadianceOptions:
     return RadianceOptions(grid=grid, loop=LoopOptions(steps=steps, validate_every=100, log_every=50, device="cpu"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_points", [False, True])
 def test_learns_all_of_space(with_points: bool, tmp_path: Path) -> None:
     made = render_scene(12, (48, 48), transparent=False)
@@ -53,6 +54,7 @@ def test_learns_all_of_space(with_points: bool, tmp_path: Path) -> None:
     assert 0.02 < float(occupancy["occupancy.open"].float().mean()) < 1  # some of it turned out empty
 
 
+@pytest.mark.slow
 def test_gains_are_found(tmp_path: Path) -> None:
     render_scene(24, (48, 48)).write(tmp_path / "scene")
     rng = np.random.default_rng(0)
@@ -72,6 +74,7 @@ def test_gains_are_found(tmp_path: Path) -> None:
     assert error.std() < 0.35 * (truth - truth.mean(0)).std()  # measured 0.26
 
 
+@pytest.mark.slow
 def test_resumes_to_the_bit(tmp_path: Path) -> None:
     render_scene(8, (32, 32), transparent=False).write(tmp_path / "scene")
     grid = replace(GRID, exposure=True, multisamples=6, samples=2048)

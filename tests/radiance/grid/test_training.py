@@ -44,6 +44,7 @@ def options(steps: int) -> RadianceOptions:
     return RadianceOptions(grid=GRID, loop=LoopOptions(steps=steps, validate_every=40, log_every=20, device="cpu"))
 
 
+@pytest.mark.slow
 def test_learns_and_renders(scene: Path, tmp_path: Path) -> None:
     result = train_field(scene, tmp_path / "run", options(300), SILENT)
     first = 10 * np.log10(1 / 0.25**2)
