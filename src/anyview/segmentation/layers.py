@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 Norm: TypeAlias = Callable[[int], nn.Module]
 """From a number of channels to a norm."""
@@ -35,9 +36,13 @@ class FrozenBatchNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         """The affine map."""
-        scale = self.weight * (self.running_var + self.eps).rsqrt()
-        shift = self.bias - self.running_mean * scale
+        scale, shift = self.affine()
         return x * scale.to(x.dtype)[:, None, None] + shift.to(x.dtype)[:, None, None]
+
+    def affine(self) -> tuple[Float[Tensor, "C"], Float[Tensor, "C"]]:
+        """Scale and shift of each channel."""
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        return scale, self.bias - self.running_mean * scale
 
     def extra_repr(self) -> str:
         """Channels and epsilon."""
@@ -47,6 +52,14 @@ class FrozenBatchNorm(nn.Module):
 def _forget_batches(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """A learning norm's count of batches means nothing to a frozen one."""
     state.pop(f"{prefix}num_batches_tracked", None)
+
+
+def normed(x: Float[Tensor, "B c h w"], conv: nn.Conv2d, norm: nn.Module) -> Float[Tensor, "B C H W"]:
+    """Convolution without bias, then its norm. One that is constant scales the weights: they are fewer than pixels."""
+    if not isinstance(norm, FrozenBatchNorm):
+        return norm(conv(x))
+    scale, shift = norm.affine()
+    return functional.conv2d(x, conv.weight * scale[:, None, None, None], shift, conv.stride, conv.padding)
 
 
 def conv_block(inputs: int, outputs: int, kernel: int, norm: Norm | None, activation: bool = True) -> nn.Sequential:
