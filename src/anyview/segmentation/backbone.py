@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -38,10 +37,9 @@ class _Basic(nn.Module):
         self.downsample = _shortcut(inputs, width, stride, norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = torch.relu_(normed(x, self.conv1, self.bn1))
-        y = normed(y, self.conv2, self.bn2)
-        y += x if self.downsample is None else self.downsample(x)
-        return torch.relu_(y)
+        y = normed(x, self.conv1, self.bn1, rectify=True)
+        beside = x if self.downsample is None else self.downsample(x)
+        return normed(y, self.conv2, self.bn2, beside, rectify=True)
 
 
 class _Bottleneck(nn.Module):
@@ -58,11 +56,10 @@ class _Bottleneck(nn.Module):
         self.downsample = _shortcut(inputs, width * _EXPANSION, stride, norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = torch.relu_(normed(x, self.conv1, self.bn1))
-        y = torch.relu_(normed(y, self.conv2, self.bn2))
-        y = normed(y, self.conv3, self.bn3)
-        y += x if self.downsample is None else self.downsample(x)
-        return torch.relu_(y)
+        y = normed(x, self.conv1, self.bn1, rectify=True)
+        y = normed(y, self.conv2, self.bn2, rectify=True)
+        beside = x if self.downsample is None else self.downsample(x)
+        return normed(y, self.conv3, self.bn3, beside, rectify=True)
 
 
 class _Projection(nn.Sequential):
@@ -73,7 +70,6 @@ class _Projection(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         conv, bn = self
-        assert isinstance(conv, nn.Conv2d)
         return normed(x, conv, bn)
 
 
@@ -110,7 +106,7 @@ class ResNetBody(nn.Module):
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Tensor]:
         """Feature maps of strides 4, 8, 16, 32."""
-        x = torch.relu_(normed(images, self.conv1, self.bn1))
+        x = normed(images, self.conv1, self.bn1, rectify=True)
         x = nn.functional.max_pool2d(x, 3, 2, 1)
         maps = []
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):

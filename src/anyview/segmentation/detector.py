@@ -17,6 +17,7 @@ from anyview.compute.precision import quick_in_bfloat16
 from anyview.errors import OptionError
 from anyview.segmentation.folding import fold_batch_norm
 from anyview.segmentation.mask_rcnn import Found, MaskRCNN
+from anyview.segmentation.packed import pack, packable
 from anyview.segmentation.transform import Size
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
@@ -52,6 +53,9 @@ class Detector:
         ready = fold_batch_norm(model).to(self.device).to(memory_format=torch.channels_last)
         if self.bfloat16:
             _narrow(ready)
+        if self.device.type == "cpu" and not compile and packable():
+            for part in (ready.backbone, ready.rpn, ready.roi_heads.box_head, ready.roi_heads.mask_head):
+                pack(part)
         self.model = ready
         self._detect: Callable[..., list[Found]] = torch.compile(ready.detect) if compile else ready.detect
         self._min_score = min_score

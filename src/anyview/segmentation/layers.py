@@ -13,6 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from anyview.segmentation.packed import PackedConv
+
 Norm: TypeAlias = Callable[[int], nn.Module]
 """From a number of channels to a norm."""
 
@@ -54,12 +56,33 @@ def _forget_batches(module: nn.Module, state: dict[str, Any], prefix: str, *_: A
     state.pop(f"{prefix}num_batches_tracked", None)
 
 
-def normed(x: Float[Tensor, "B c h w"], conv: nn.Conv2d, norm: nn.Module) -> Float[Tensor, "B C H W"]:
-    """Convolution without bias, then its norm. One that is constant scales the weights: they are fewer than pixels."""
-    if not isinstance(norm, FrozenBatchNorm):
-        return norm(conv(x))
-    scale, shift = norm.affine()
-    return functional.conv2d(x, conv.weight * scale[:, None, None, None], shift, conv.stride, conv.padding)
+def normed(
+    x: Float[Tensor, "B c h w"],
+    conv: nn.Module,
+    norm: nn.Module,
+    beside: Float[Tensor, "B C H W"] | None = None,
+    rectify: bool = False,
+) -> Float[Tensor, "B C H W"]:
+    """Convolution without bias, its norm, a sum, ReLU. A constant norm scales the weights: they are fewer than pixels.
+
+    Args:
+        x: goes in.
+        conv: an `nn.Conv2d`, or packed.
+        norm: an identity where the convolution is packed.
+        beside: is added; where the convolution is packed, it is overwritten.
+        rectify: whether negative values become 0.
+    """
+    if isinstance(conv, PackedConv):
+        return conv(x, beside, rectify)
+    assert isinstance(conv, nn.Conv2d)
+    if isinstance(norm, FrozenBatchNorm):
+        scale, shift = norm.affine()
+        y = functional.conv2d(x, conv.weight * scale[:, None, None, None], shift, conv.stride, conv.padding)
+    else:
+        y = norm(conv(x))
+    if beside is not None:
+        y += beside
+    return torch.relu_(y) if rectify else y
 
 
 def conv_block(inputs: int, outputs: int, kernel: int, norm: Norm | None, activation: bool = True) -> nn.Sequential:
