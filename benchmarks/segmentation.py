@@ -1,7 +1,7 @@
 """Mask R-CNN with a ResNet-50 and a feature pyramid: ours beside torchvision's, the same weights, images and run.
 
 usage: python benchmarks/segmentation.py COCO_DIR [--parts inference training memory exactness] [--weights FILE]
-                                         [--images 6] [--rounds 4] [--objects 40] [--compile] [--trained RUN ...]
+                  [--images 6] [--rounds 4] [--objects 40] [--compile] [--trained RUN [--labelled COCO_DIR:val]]
 
 | part | what |
 |---|---|
@@ -45,7 +45,6 @@ from segmentation_models import pair
 from segmentation_training import training
 
 RESULTS = Path(__file__).parent / "results" / "segmentation.json"
-LARGE = (4000, 3000)
 MOST = 100
 
 
@@ -58,6 +57,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--objects", type=float, default=40)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--side", type=int, default=800, help="shorter side of what the networks see, pixels")
+    parser.add_argument("--large", type=int, nargs=2, default=[4000, 3000], help="of the photograph for `memory`")
     parser.add_argument("--trained", type=Path)
     parser.add_argument("--labelled", help="COCO_DIR:SPLIT, or synthetic:val; by default COCO_DIR's val")
     parser.add_argument("--judged", type=int, default=40)
@@ -93,27 +94,29 @@ def photographs(a: argparse.Namespace, split: str, count: int) -> list[tuple[Ten
 
 def measure_inference(a: argparse.Namespace) -> dict[str, Any]:
     images = [image for image, _ in photographs(a, "val", a.images)]
-    return inference(*pair(a.weights, images, a.objects), images, a.rounds, a.compile)
+    return inference(*pair(a.weights, images, a.objects, a.side), images, a.rounds, a.compile)
 
 
 def measure_training(a: argparse.Namespace) -> dict[str, Any]:
     some = photographs(a, "train", 12)
     busy = sorted(some, key=lambda item: abs(len(item[1]["labels"]) - 10))[:2]  # ten objects, about COCO's usual
     images, targets = [image for image, _ in busy], [target for _, target in busy]
-    return training(*pair(a.weights, images, a.objects), images, targets, a.rounds)
+    return training(*pair(a.weights, images, a.objects, a.side), images, targets, a.rounds)
 
 
 def measure_memory(a: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         file, weights = Path(folder) / "large.png", Path(folder) / "weights.safetensors"
         (image, _), *_ = photographs(a, "val", 1)
-        pixels = Image.fromarray((image * 255).byte().permute(1, 2, 0).numpy()).resize(LARGE, Image.Resampling.BICUBIC)
+        pixels = Image.fromarray((image * 255).byte().permute(1, 2, 0).numpy()).resize(
+            a.large, Image.Resampling.BICUBIC
+        )
         pixels.save(file, compress_level=1)
         small = [torch.nn.functional.interpolate(image[None], (600, 800), mode="bilinear")[0]]
         save_file(pair(a.weights, small, MOST)[1].state_dict(), weights)
         found = memory(weights, file)
     ratios = {name: round(found["torchvision"]["above_mib"] / f["above_mib"], 2) for name, f in found.items()}
-    return {"photograph": LARGE, "programs": found, "ratio": ratios}
+    return {"photograph": a.large, "programs": found, "ratio": ratios}
 
 
 def measure_exactness(a: argparse.Namespace) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from anyview.formats.coco import CocoResult
 from anyview.segmentation.average_precision import average_precision
+from anyview.segmentation.data import open_data
 from anyview.segmentation.detector import Detector
 from anyview.segmentation.evaluate import coco_results
 from anyview.segmentation.mask_rcnn import Found
 from anyview.segmentation.pretrained import open_pretrained
-from anyview.segmentation.train_data import open_data, spread, synthetic
+from anyview.segmentation.train_data import spread, synthetic
 from anyview.segmentation.train_options import SYNTHETIC, SyntheticOptions
 from segmentation_models import twin
 

@@ -9,7 +9,8 @@
 | crops | masks decided (probability one half) in their boxes only |
 | folded | norms folded into convolutions |
 | channels_last | channels last in memory |
-| bfloat16 | bfloat16 where `Detector` uses it: what users get |
+| packed | weights laid out beforehand, sums and ReLU on the way out (`packed.py`): `Detector` in float32 |
+| bfloat16 | bfloat16: `Detector` as users get it on processors that are quick in it |
 | confident | only objects of a score of one half: what `anyview segment predict` looks for |
 | compiled | bfloat16 with `torch.compile`, for photographs of the first one's size only (--compile) |
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -41,7 +43,10 @@ PEER = "torchvision"
 
 def ladder(theirs: Peer, ours: MaskRCNN) -> dict[str, Program]:
     """The steps, each with the ones before it."""
+    apart = MaskRCNN(replace(ours.options, frozen_norms=False)).eval()  # a frozen norm scales the weights anyhow
+    apart.load_state_dict(dict(ours.state_dict()))
     folded = fold_batch_norm(ours)
+    last = copy.deepcopy(folded).to(memory_format=torch.channels_last)
     theirs_last = copy.deepcopy(theirs).to(memory_format=torch.channels_last)
 
     def reduced(image: Tensor) -> Found:
@@ -50,7 +55,7 @@ def ladder(theirs: Peer, ours: MaskRCNN) -> dict[str, Program]:
 
     def plain(image: Tensor) -> Found:
         with mock.patch("anyview.segmentation.pooling.pools_here", return_value=False):
-            return ours.detect([image])[0]
+            return apart.detect([image])[0]
 
     def detector(**options: Any) -> Program:
         finder = Detector(ours, device="cpu", **options)
@@ -60,10 +65,11 @@ def ladder(theirs: Peer, ours: MaskRCNN) -> dict[str, Program]:
         PEER: lambda image: theirs([image])[0],
         "torchvision_bfloat16": reduced,
         "plain": plain,
-        "roi_align": lambda image: ours.detect([image])[0],
-        "crops": lambda image: ours.detect([image], masks="crops")[0],
+        "roi_align": lambda image: apart.detect([image])[0],
+        "crops": lambda image: apart.detect([image], masks="crops")[0],
         "folded": lambda image: folded.detect([image], masks="crops")[0],
-        "channels_last": detector(min_score=0, precision="float32"),
+        "channels_last": lambda image: last.detect([image], masks="crops")[0],
+        "packed": detector(min_score=0, precision="float32"),
         "bfloat16": detector(min_score=0, precision="bf16"),
         "confident": detector(min_score=0.5, precision="bf16"),
     }

@@ -18,6 +18,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 PROGRAMS = ("torchvision", "floats", "anyview")
@@ -48,10 +49,15 @@ def finder(name: str, weights: Path) -> Callable[[Path], int]:
     """From a file to the number of objects; the model is loaded."""
     import torch
 
+    from anyview.segmentation.classes import named_classes
     from anyview.segmentation.pretrained import open_pretrained
     from segmentation_models import photograph, twin
 
     pretrained = open_pretrained(weights)
+    names = [f"class {label}" for label in range(1, pretrained.model.options.num_classes)]
+    pretrained = replace(
+        pretrained, classes=named_classes(names)
+    )  # of 90 labels COCO names 80, and the rest is dropped
     if name == "anyview":
         from anyview.segmentation.detector import Detector
         from anyview.segmentation.predict import find_objects

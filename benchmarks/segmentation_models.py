@@ -8,6 +8,7 @@ logit is such that a wanted number of objects is found. That gives a network's w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from anyview.formats.images import read_rgb
 from anyview.segmentation import MaskRCNN
-from anyview.segmentation.options import MaskRCNNOptions
+from anyview.segmentation.options import ImageOptions, MaskRCNNOptions
 from anyview.segmentation.pretrained import open_pretrained
 
 COCO = MaskRCNNOptions(frozen_norms=True, trained_stages=3)
@@ -38,16 +39,18 @@ _SPREAD = {  # deviation of what the last layers give
 _NORMS = (nn.BatchNorm2d, FrozenBatchNorm2d)
 
 
-def pair(weights: Path | None, images: Sequence[Tensor], objects: float) -> tuple[Peer, MaskRCNN]:
+def pair(weights: Path | None, images: Sequence[Tensor], objects: float, side: int = 800) -> tuple[Peer, MaskRCNN]:
     """Both models with the same weights, in eval mode.
 
     Args:
         weights: torchvision's checkpoint, or a run of `anyview segment train`; None for random ones.
         images: of which random ones get their statistics.
         objects: that random ones find in an image, on the mean.
+        side: that the shorter one of an image gets with random weights, pixels.
     """
     if weights is None:
-        theirs, ours = decide(twin(COCO), images, objects), MaskRCNN(COCO).eval()
+        options = replace(COCO, images=ImageOptions((side,), round(side * 5 / 3)))
+        theirs, ours = decide(twin(options), images, objects), MaskRCNN(options).eval()
         ours.load_state_dict(theirs.state_dict())
     else:
         ours = open_pretrained(weights).model
