@@ -44,8 +44,8 @@ class PackedConv(nn.Module):
 
 
 @cache
-def packable() -> bool:
-    """Whether PyTorch has these operators, and they do what they are taken for."""
+def packable(dtype: torch.dtype) -> bool:
+    """Whether PyTorch has these operators for weights of this dtype here, and they do what they are taken for."""
     if not torch.backends.mkldnn.is_available():
         return False
     g = torch.Generator().manual_seed(0)
@@ -53,14 +53,13 @@ def packable() -> bool:
     x, beside = torch.rand((2, 16, 9, 11), generator=g), torch.rand((2, 32, 5, 6), generator=g) - 0.5
     with torch.no_grad():
         wanted = conv(x)
+        last = beside.to(dtype).contiguous(memory_format=torch.channels_last)
         try:
-            last = beside.contiguous(memory_format=torch.channels_last)
-            plain, both = PackedConv(conv)(x), PackedConv(conv, True)(x, last)
+            plain, both = PackedConv(conv.to(dtype))(x), PackedConv(conv, True)(x, last)
         except (AttributeError, RuntimeError, TypeError):
             return False
-        return torch.allclose(plain, wanted, atol=1e-4) and torch.allclose(
-            both, functional.relu(wanted + beside), atol=1e-4
-        )
+    pairs = ((plain, wanted), (both, functional.relu(wanted + beside)))
+    return all(torch.allclose(found.float(), truth, rtol=0, atol=0.05) for found, truth in pairs)
 
 
 def pack(model: nn.Module) -> None:
