@@ -31,6 +31,7 @@ from anyview.radiance.image import render_view
 from anyview.radiance.ray_table import Shot
 from anyview.radiance.run import open_run
 from anyview.training.log import read_log
+from turns import stolen_seconds
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -93,14 +94,6 @@ def curve(folder: Path) -> list[tuple[float, float]]:
     log = read_log(folder)
     points = zip(log["seconds"], log["validation/psnr"], strict=True)
     return [(round(float(seconds), 1), round(float(psnr), 2)) for seconds, psnr in points if psnr == psnr]
-
-
-def stolen_seconds() -> float:
-    """Time of all processors, since the machine began, in which their host ran other machines; 0 where unknown."""
-    try:
-        return int(Path("/proc/stat").read_text().split()[8]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, IndexError):
-        return 0.0
 
 
 def anyview_radiance(*words: str) -> None:

@@ -111,6 +111,78 @@ def mip_steps() -> list[str]:
     return lines
 
 
+def segmentation_tables() -> list[str]:
+    """Mask R-CNN beside torchvision's, the same weights and images."""
+    runs = (read("segmentation") or {"runs": {}})["runs"]
+    tables = [make(runs[name]) for name, make in SEGMENTATION.items() if name in runs]
+    return [line for lines in tables for line in ["", *lines]][1:]
+
+
+def segmentation_steps(run: dict[str, Any]) -> list[str]:
+    """Photographs per second, one step after the other."""
+    titles = {
+        "torchvision": "torchvision's `maskrcnn_resnet50_fpn`",
+        "torchvision_bfloat16": "the same, channels last, bfloat16 autocast",
+        "plain": "ours, plain PyTorch, float32",
+        "roi_align": "+ RoIAlign of our own",
+        "crops": "+ masks in their boxes only",
+        "folded": "+ norms folded into convolutions",
+        "channels_last": "+ channels last",
+        "packed": "+ weights laid out beforehand, sums and ReLU on the way out: **anyview**, float32",
+        "bfloat16": "+ bfloat16: **anyview**",
+        "confident": "the same, objects of score 0.5 and more only",
+    }
+    objects = f"{run['objects']['torchvision']:.0f} objects in each on the mean, weights {run['weights']}"
+    lines = [f"| Mask R-CNN; {objects} | photographs per second | to torchvision |", "|---|---|---|"]
+    for name, step in run["steps"].items():
+        lines.append(f"| {titles[name]} | {step['per_second']:.2f} | {step['ratio']:.2f}x |")
+    return lines
+
+
+def segmentation_training(run: dict[str, Any]) -> list[str]:
+    """Images per second of a training step."""
+    titles = {
+        "torchvision": "torchvision, float32", "torchvision_bfloat16": "torchvision, bfloat16 autocast",
+        "float32": "**anyview**, float32", "bfloat16": "**anyview**, bfloat16",
+    }  # fmt: skip
+    what = f"training step of Mask R-CNN, {len(run['batch'])} photographs"
+    lines = [f"| {what} | images per second | to torchvision |", "|---|---|---|"]
+    for name, times in run["ratio"].items():
+        lines.append(f"| {titles[name]} | {run['images_per_second'][name]:.2f} | {times:.2f}x |")
+    return lines
+
+
+def segmentation_memory(run: dict[str, Any]) -> list[str]:
+    """Memory for a large photograph's detections."""
+    titles = {
+        "torchvision": "torchvision: probabilities at every pixel", "floats": "**anyview**, called in the same way",
+        "anyview": "**anyview**, as `segment predict` does it",
+    }  # fmt: skip
+    width, height = run["photograph"]
+    lines = [f"| objects in a photograph of {width} x {height} | number | memory, without the model |", "|---|---|---|"]
+    for name, found in run["programs"].items():
+        lines.append(f"| {titles[name]} | {found['objects']} | {found['above_mib'] / 1024:.1f} GiB |")
+    return lines
+
+
+def segmentation_exactness(run: dict[str, Any]) -> list[str]:
+    """AP of the same trained weights in both programs."""
+    titles = {"torchvision": "torchvision", "float32": "**anyview**, float32", "bfloat16": "**anyview**, bfloat16"}
+    what = f"trained weights on {run['images']} labelled images ({run['data']})"
+    lines = [f"| {what} | box AP | mask AP |", "|---|---|---|"]
+    for name, ap in run["ap"].items():
+        lines.append(f"| {titles[name]} | {ap['box']:.2f} | {ap['mask']:.2f} |")
+    return lines
+
+
+SEGMENTATION = {
+    "inference": segmentation_steps,
+    "training": segmentation_training,
+    "memory": segmentation_memory,
+    "exactness": segmentation_exactness,
+}
+
+
 def measured(*names: str) -> str:
     """Where and when these records were made."""
     found = {}
@@ -129,6 +201,7 @@ def table() -> str:
         (sparse_runs(), [f"sparse_{name}" for name in SCENES], ""),
         (radiance_runs(), ["radiance_lego_half", "radiance_lego_half_geometry"], ""),
         (mip_steps(), ["mip_step"], ""),
+        (segmentation_tables(), ["segmentation"], ""),
     ]
     return "\n\n".join("\n".join([*lines, "", measured(*names) + note]) for lines, names, note in parts if lines)
 

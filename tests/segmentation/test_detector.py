@@ -45,8 +45,9 @@ def test_bfloat16_is_near() -> None:
     (wanted,) = model.detect(images, 0.45, "crops")
     pairs = matched(found, wanted)
     assert len(pairs) >= 5
-    assert sum(overlap > 0.9 for *_, overlap in pairs) >= len(pairs) - 1  # measured: 0.93, but one that NMS lets go
-    assert max(abs(float(wanted["scores"][i] - found["scores"][k])) for i, k, _ in pairs) < 0.06  # measured: 0.031
+    same = [(i, k) for i, k, overlap in pairs if overlap > 0.9]
+    assert len(same) >= len(pairs) - 1  # measured: 0.93 and more, but for one that NMS lets go
+    assert max(abs(float(wanted["scores"][i] - found["scores"][k])) for i, k in same) < 0.06  # measured: 0.028
     assert [found[key].dtype for key in ("boxes", "scores")] == [torch.float32] * 2
 
 

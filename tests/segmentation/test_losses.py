@@ -68,7 +68,9 @@ def test_losses_and_gradients(kind: str, counts: list[int]) -> None:
         gradient = other[name].grad
         gradient = torch.zeros_like(parameter) if gradient is None else gradient
         size = float(gradient.abs().max()) + 1e-6
-        torch.testing.assert_close(parameter.grad / size, gradient / size, rtol=0, atol=1e-5)  # measured: 2.6e-7
+        # measured: 2.6e-7; 3.3e-5 where constant norms scale weights
+        allowed = 1e-4 if "frozen" in kind else 1e-5
+        torch.testing.assert_close(parameter.grad / size, gradient / size, rtol=0, atol=allowed)
 
 
 @torch.no_grad()

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from anyview.segmentation.layers import Norm, init_normal_for_relu
+from anyview.segmentation.layers import Norm, init_normal_for_relu, normed
 from anyview.segmentation.options import Body
 from anyview.segmentation.pyramid import FeaturePyramid
 
@@ -38,10 +37,9 @@ class _Basic(nn.Module):
         self.downsample = _shortcut(inputs, width, stride, norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = torch.relu_(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        y += x if self.downsample is None else self.downsample(x)
-        return torch.relu_(y)
+        y = normed(x, self.conv1, self.bn1, rectify=True)
+        beside = x if self.downsample is None else self.downsample(x)
+        return normed(y, self.conv2, self.bn2, beside, rectify=True)
 
 
 class _Bottleneck(nn.Module):
@@ -58,18 +56,26 @@ class _Bottleneck(nn.Module):
         self.downsample = _shortcut(inputs, width * _EXPANSION, stride, norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = torch.relu_(self.bn1(self.conv1(x)))
-        y = torch.relu_(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
-        y += x if self.downsample is None else self.downsample(x)
-        return torch.relu_(y)
+        y = normed(x, self.conv1, self.bn1, rectify=True)
+        y = normed(y, self.conv2, self.bn2, rectify=True)
+        beside = x if self.downsample is None else self.downsample(x)
+        return normed(y, self.conv3, self.bn3, beside, rectify=True)
 
 
-def _shortcut(inputs: int, outputs: int, stride: int, norm: Norm) -> nn.Sequential | None:
+class _Projection(nn.Sequential):
+    """A 1x1 convolution in the place of the identity."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, norm: Norm) -> None:
+        super().__init__(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv, bn = self
+        return normed(x, conv, bn)
+
+
+def _shortcut(inputs: int, outputs: int, stride: int, norm: Norm) -> _Projection | None:
     """A projection where the identity does not fit."""
-    if stride == 1 and inputs == outputs:
-        return None
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm(outputs))
+    return None if stride == 1 and inputs == outputs else _Projection(inputs, outputs, stride, norm)
 
 
 class ResNetBody(nn.Module):
@@ -100,7 +106,7 @@ class ResNetBody(nn.Module):
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Tensor]:
         """Feature maps of strides 4, 8, 16, 32."""
-        x = torch.relu_(self.bn1(self.conv1(images)))
+        x = normed(images, self.conv1, self.bn1, rectify=True)
         x = nn.functional.max_pool2d(x, 3, 2, 1)
         maps = []
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):

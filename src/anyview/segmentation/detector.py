@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from anyview.compute.precision import quick_in_bfloat16
 from anyview.errors import OptionError
 from anyview.segmentation.folding import fold_batch_norm
 from anyview.segmentation.mask_rcnn import Found, MaskRCNN
+from anyview.segmentation.packed import pack, packable
 from anyview.segmentation.transform import Size
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
@@ -50,6 +51,11 @@ class Detector:
         self.images = model.options.images
         self.bfloat16 = precision == "bf16" or (precision == "auto" and quick_in_bfloat16(_resolved(device)))
         ready = fold_batch_norm(model).to(self.device).to(memory_format=torch.channels_last)
+        if self.bfloat16:
+            _narrow(ready)
+        if self.device.type == "cpu" and not compile and packable(torch.bfloat16 if self.bfloat16 else torch.float32):
+            for part in (ready.backbone, ready.rpn, ready.roi_heads.box_head, ready.roi_heads.mask_head):
+                pack(part)
         self.model = ready
         self._detect: Callable[..., list[Found]] = torch.compile(ready.detect) if compile else ready.detect
         self._min_score = min_score
@@ -68,10 +74,17 @@ class Detector:
             sizes: height and width of the pictures that boxes and masks are for, where the images are reduced copies.
         """
         moved = [image.to(self.device) for image in images]
-        floats = [image if image.is_floating_point() else image.float() / 255 for image in moved]
+        floats = [image if image.is_floating_point() else image.float().div_(255) for image in moved]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             found = self._detect(floats, self._min_score, "crops", sizes)
         return found
+
+
+def _narrow(model: MaskRCNN) -> None:
+    """Round the weights of products in place; autocast would do so again for every image."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            module.to(torch.bfloat16)
 
 
 def _resolved(device: Device) -> Literal["cpu", "cuda"]:

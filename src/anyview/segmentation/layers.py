@@ -11,6 +11,9 @@ from typing import Any, TypeAlias
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
+
+from anyview.segmentation.packed import PackedConv
 
 Norm: TypeAlias = Callable[[int], nn.Module]
 """From a number of channels to a norm."""
@@ -35,9 +38,13 @@ class FrozenBatchNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         """The affine map."""
-        scale = self.weight * (self.running_var + self.eps).rsqrt()
-        shift = self.bias - self.running_mean * scale
+        scale, shift = self.affine()
         return x * scale.to(x.dtype)[:, None, None] + shift.to(x.dtype)[:, None, None]
+
+    def affine(self) -> tuple[Float[Tensor, "C"], Float[Tensor, "C"]]:
+        """Scale and shift of each channel."""
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        return scale, self.bias - self.running_mean * scale
 
     def extra_repr(self) -> str:
         """Channels and epsilon."""
@@ -47,6 +54,35 @@ class FrozenBatchNorm(nn.Module):
 def _forget_batches(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """A learning norm's count of batches means nothing to a frozen one."""
     state.pop(f"{prefix}num_batches_tracked", None)
+
+
+def normed(
+    x: Float[Tensor, "B c h w"],
+    conv: nn.Module,
+    norm: nn.Module,
+    beside: Float[Tensor, "B C H W"] | None = None,
+    rectify: bool = False,
+) -> Float[Tensor, "B C H W"]:
+    """Convolution without bias, its norm, a sum, ReLU. A constant norm scales the weights: they are fewer than pixels.
+
+    Args:
+        x: goes in.
+        conv: an `nn.Conv2d`, or packed.
+        norm: an identity where the convolution is packed.
+        beside: is added; where the convolution is packed, it is overwritten.
+        rectify: whether negative values become 0.
+    """
+    if isinstance(conv, PackedConv):
+        return conv(x, beside, rectify)
+    assert isinstance(conv, nn.Conv2d)
+    if isinstance(norm, FrozenBatchNorm):
+        scale, shift = norm.affine()
+        y = functional.conv2d(x, conv.weight * scale[:, None, None, None], shift, conv.stride, conv.padding)
+    else:
+        y = norm(conv(x))
+    if beside is not None:
+        y += beside
+    return torch.relu_(y) if rectify else y
 
 
 def conv_block(inputs: int, outputs: int, kernel: int, norm: Norm | None, activation: bool = True) -> nn.Sequential:

@@ -40,7 +40,7 @@ class MaskPredictor(nn.Module):
 
     def forward(self, x: Float[Tensor, "R c 14 14"], labels: Int[Tensor, "R"]) -> Float[Tensor, "R 28 28"]:
         """The logits of each region's class, float32."""
-        hidden = torch.relu(self.conv5_mask(x))
+        hidden = torch.relu_(self.conv5_mask(x))
         weight, bias = self.mask_fcn_logits.weight[labels, :, 0, 0], self.mask_fcn_logits.bias
         assert bias is not None
         return torch.einsum("rchw,rc->rhw", hidden, weight).float() + bias[labels].float()[:, None, None]

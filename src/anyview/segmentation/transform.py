@@ -69,12 +69,12 @@ def prepare(
     for i, key in enumerate(zip(originals, sizes, strict=True)):
         groups.setdefault(key, []).append(i)
     if len(groups) == 1:
-        whole = images if isinstance(images, Tensor) else torch.stack(list(images))
+        whole = images if isinstance(images, Tensor) else _stacked(images)
         small = _normal_and_resized(whole, sizes[0], options)
         return Batch(functional.pad(small, (0, width - sizes[0][1], 0, height - sizes[0][0])), sizes, originals)
     batch = images[0].new_zeros((len(images), 3, height, width), dtype=torch.float32)
     for (_, size), index in groups.items():
-        small = _normal_and_resized(torch.stack([images[i] for i in index]), size, options)
+        small = _normal_and_resized(_stacked([images[i] for i in index]), size, options)
         batch[index, :, : size[0], : size[1]] = small
     return Batch(batch, sizes, originals)
 
@@ -108,8 +108,13 @@ def resized_size(size: Size, shorter: int, longest: int) -> Size:
     return max(math.floor(size[0] * factor), 1), max(math.floor(size[1] * factor), 1)
 
 
+def _stacked(images: Sequence[Tensor]) -> Tensor:
+    """Images of one size as a batch; a single one, which may be huge, is not copied."""
+    return images[0][None] if len(images) == 1 else torch.stack(list(images))
+
+
 def _normal_and_resized(images: Tensor, size: Size, options: ImageOptions) -> Tensor:
     """Images of one size at another, in units of the training images' deviation."""
     images = images.float()
     mean, std = images.new_tensor(options.mean)[:, None, None], images.new_tensor(options.std)[:, None, None]
-    return functional.interpolate((images - mean) / std, size, mode="bilinear", align_corners=False)
+    return functional.interpolate((images - mean).div_(std), size, mode="bilinear", align_corners=False)

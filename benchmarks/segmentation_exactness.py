@@ -1,0 +1,63 @@
+"""AP of torchvision's Mask R-CNN and of ours with the same trained weights on labelled images; see segmentation.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from anyview.formats.coco import CocoResult
+from anyview.segmentation.average_precision import average_precision
+from anyview.segmentation.data import open_data
+from anyview.segmentation.detector import Detector
+from anyview.segmentation.evaluate import coco_results
+from anyview.segmentation.mask_rcnn import Found
+from anyview.segmentation.pretrained import open_pretrained
+from anyview.segmentation.train_data import spread, synthetic
+from anyview.segmentation.train_options import SYNTHETIC, SyntheticOptions
+from segmentation_models import twin
+
+
+@torch.no_grad()
+def exactness(weights: Path | str, data: str, split: str, most: int) -> dict[str, Any]:
+    """Box and mask AP of each program, of 100."""
+    pretrained = open_pretrained(weights)
+    ours, theirs = pretrained.model, twin(pretrained.model.options)
+    theirs.load_state_dict(ours.state_dict())
+    labelled = (
+        synthetic(SyntheticOptions(), split)
+        if data == SYNTHETIC
+        else open_data(data, "train" if split == "train" else "val", classes=pretrained.classes)
+    )
+    if labelled is None:
+        raise SystemExit(f"{data} has no images of the split {split}")
+    chosen = spread(labelled, most)
+    programs: dict[str, Callable[[Sequence[Tensor]], list[Found]]] = {
+        "torchvision": lambda images: [binary(f) for f in theirs(list(images))],
+        "float32": Detector(ours, min_score=0, device="cpu", precision="float32"),
+        "bfloat16": Detector(ours, min_score=0, device="cpu", precision="bf16"),
+    }
+    results: dict[str, list[CocoResult]] = {name: [] for name in programs}
+    for number in range(len(chosen)):
+        image, target = chosen[number]
+        for name, program in programs.items():
+            (found,) = program([image.float() / 255])
+            results[name] += coco_results(found, int(target["image_id"]), pretrained.classes)
+    truth = chosen.ground_truth()
+    told = {
+        name: {kind: ap(average_precision(truth, found, kind).figures["AP"]) for kind in ("box", "mask")}
+        for name, found in results.items()
+    }
+    return {"weights": Path(weights).name, "data": Path(data).name, "split": split, "images": len(chosen), "ap": told}
+
+
+def binary(found: Found) -> Found:
+    """Masks as COCO's figures want them."""
+    return {**found, "masks": found["masks"] >= 0.5}
+
+
+def ap(value: float | None) -> float | None:
+    return None if value is None else round(100 * value, 2)
