@@ -11,7 +11,7 @@ from torch import Tensor
 
 from anyview.formats.coco import CocoResult
 from anyview.segmentation.average_precision import average_precision
-from anyview.segmentation.data import open_data
+from anyview.segmentation.data.folder import open_data
 from anyview.segmentation.detector import Detector
 from anyview.segmentation.evaluate import coco_results
 from anyview.segmentation.mask_rcnn import Found

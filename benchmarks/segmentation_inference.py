@@ -32,7 +32,7 @@ from anyview.formats.coco_masks import encode_crop, encode_mask, mask_area
 from anyview.segmentation import MaskRCNN
 from anyview.segmentation.average_precision import average_precision
 from anyview.segmentation.detector import Detector
-from anyview.segmentation.folding import fold_batch_norm
+from anyview.segmentation.network.folding import fold_batch_norm
 from segmentation_models import Peer
 from turns import Stolen, Times, in_turns, ratio
 
@@ -54,7 +54,7 @@ def ladder(theirs: Peer, ours: MaskRCNN) -> dict[str, Program]:
             return theirs_last([image])[0]
 
     def plain(image: Tensor) -> Found:
-        with mock.patch("anyview.segmentation.pooling.pools_here", return_value=False):
+        with mock.patch("anyview.segmentation.network.pooling.pools_here", return_value=False):
             return apart.detect([image])[0]
 
     def detector(**options: Any) -> Program:

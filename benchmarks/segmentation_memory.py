@@ -49,7 +49,7 @@ def finder(name: str, weights: Path) -> Callable[[Path], int]:
     """From a file to the number of objects; the model is loaded."""
     import torch
 
-    from anyview.segmentation.classes import named_classes
+    from anyview.segmentation.data.classes import named_classes
     from anyview.segmentation.pretrained import open_pretrained
     from segmentation_models import photograph, twin
 

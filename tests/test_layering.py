@@ -120,6 +120,23 @@ def test_reconstruction_is_built_from_the_bottom() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_rooms_of_segmentation_stand_alone() -> None:
+    """The network's parts know no data, data knows no network, and neither knows what is made of them."""
+    own = {"network": {"network", "options", "kernels"}, "data": {"data"}}
+    seen, wrong = set(), []
+    for module, path in _modules():
+        names = module.split(".")
+        if names[:2] != ["anyview", "segmentation"] or len(names) < 4 or names[2] not in own:
+            continue
+        seen.add(names[2])
+        for line, name in _imports(path.read_text(), module):
+            there = name.split(".")
+            if there[:2] == names[:2] and (len(there) < 3 or there[2] not in own[names[2]]):
+                wrong.append(f"{module}:{line} imports {name}")
+    assert seen == set(own)
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.mark.parametrize(
     ("module", "source", "word"),
     [

@@ -12,7 +12,7 @@ from anyview.formats.coco import CocoResult
 from anyview.formats.coco_masks import RLE, encode_mask
 from anyview.report.segmentation_page import write_segmentation_report
 from anyview.segmentation.average_precision import average_precision
-from anyview.segmentation.coco_data import CocoInstances
+from anyview.segmentation.data.coco_data import CocoInstances
 from anyview.segmentation.evaluate import Scores
 from anyview.segmentation.figures_file import EvaluatedImages
 from little_coco import instances, write_folder

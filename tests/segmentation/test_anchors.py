@@ -9,7 +9,7 @@ from torchvision.models.detection.image_list import ImageList
 
 from anyview.errors import OptionError
 from anyview.segmentation import MaskRCNN, generate_base_anchors
-from anyview.segmentation.anchors import check_anchors, grid_anchors
+from anyview.segmentation.network.anchors import check_anchors, grid_anchors
 from anyview.segmentation.options import NINE_ANCHORS, AnchorOptions, MaskRCNNOptions
 
 MAPS = [(200, 272), (100, 136), (50, 68), (25, 34), (13, 17)]

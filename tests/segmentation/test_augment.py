@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from torchvision.transforms.functional import adjust_brightness, adjust_contrast, adjust_saturation
 
 from anyview.errors import OptionError
-from anyview.segmentation.augment import (
+from anyview.segmentation.data.augment import (
     PADDING,
     _window,
     augmented,
@@ -25,9 +25,9 @@ from anyview.segmentation.augment import (
     scale_jitter,
     uniform,
 )
-from anyview.segmentation.augment_options import AugmentOptions
-from anyview.segmentation.items import Item, make_target, mask_areas, mask_boxes, uncovered
-from anyview.segmentation.synthetic_data import SyntheticInstances
+from anyview.segmentation.data.augment_options import AugmentOptions
+from anyview.segmentation.data.items import Item, make_target, mask_areas, mask_boxes, uncovered
+from anyview.segmentation.data.synthetic_data import SyntheticInstances
 
 
 def generator(seed: int) -> torch.Generator:

@@ -14,10 +14,10 @@ import torch
 
 from anyview.errors import FormatError, OptionError
 from anyview.formats.coco import CocoData
-from anyview.segmentation.batch_order import BatchOrder
-from anyview.segmentation.batches import Batch, Batches, item_generator
-from anyview.segmentation.classes import Classes, named_classes
-from anyview.segmentation.items import InstanceData, Item, make_target
+from anyview.segmentation.data.batch_order import BatchOrder
+from anyview.segmentation.data.batches import Batch, Batches, item_generator
+from anyview.segmentation.data.classes import Classes, named_classes
+from anyview.segmentation.data.items import InstanceData, Item, make_target
 from anyview.training.trainee import Stateful
 
 SIZES = [(30 + 7 * (i % 5), 20 + 11 * (i % 7)) for i in range(53)]

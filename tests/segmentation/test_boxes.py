@@ -8,7 +8,7 @@ from torch import Tensor
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.ops import clip_boxes_to_image
 
-from anyview.segmentation.boxes import DETECTION_WEIGHTS, PROPOSAL_WEIGHTS, at_least, clip, decode, encode
+from anyview.segmentation.network.boxes import DETECTION_WEIGHTS, PROPOSAL_WEIGHTS, at_least, clip, decode, encode
 
 WEIGHTS = [PROPOSAL_WEIGHTS, DETECTION_WEIGHTS]
 

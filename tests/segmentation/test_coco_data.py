@@ -16,8 +16,8 @@ from PIL import Image
 from anyview.errors import FormatError
 from anyview.formats.coco import CocoResult, coco_dict, result_dicts, write_coco
 from anyview.formats.coco_masks import decode_mask, encode_mask
-from anyview.segmentation.coco_data import CocoInstances
-from anyview.segmentation.items import InstanceData
+from anyview.segmentation.data.coco_data import CocoInstances
+from anyview.segmentation.data.items import InstanceData
 from little_coco import SIZES, Notes, instances, rectangle, write_images
 
 TINY = Path(__file__).parents[2] / ".." / "shared" / "data" / "coco_tiny"

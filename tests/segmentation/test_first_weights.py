@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from anyview.errors import OptionError
-from anyview.segmentation.classes import named_classes
+from anyview.segmentation.data.classes import named_classes
 from anyview.segmentation.first_weights import check_first, load_first
 from anyview.segmentation.mask_rcnn import MaskRCNN
 from anyview.segmentation.train_options import SegmentationOptions

@@ -14,7 +14,7 @@ import torch
 
 import anyview
 from anyview.segmentation.fixed import FixedMaskRCNN
-from anyview.segmentation.paste import paste_masks
+from anyview.segmentation.network.paste import paste_masks
 from mask_rcnn_pair import own_pair, pictures
 
 # in a process of its own: checked signatures, which all tests have, break graphs

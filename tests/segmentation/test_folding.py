@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from anyview.segmentation.folding import fold_batch_norm
-from anyview.segmentation.layers import FrozenBatchNorm
+from anyview.segmentation.network.folding import fold_batch_norm
+from anyview.segmentation.network.layers import FrozenBatchNorm
 from mask_rcnn_pair import pair, pictures
 
 NORMS = nn.BatchNorm2d | FrozenBatchNorm

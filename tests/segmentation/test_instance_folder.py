@@ -11,9 +11,9 @@ from PIL import Image
 
 from anyview.errors import FormatError, OptionError
 from anyview.formats.coco_masks import decode_mask
-from anyview.segmentation.coco_data import CocoInstances
-from anyview.segmentation.data import open_data
-from anyview.segmentation.instance_folder import InstanceFolder
+from anyview.segmentation.data.coco_data import CocoInstances
+from anyview.segmentation.data.folder import open_data
+from anyview.segmentation.data.instance_folder import InstanceFolder
 from little_coco import Notes, instances, write_folder, write_images
 
 NUMBERS = np.zeros((30, 40), np.uint16)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import masks_to_boxes
 
-from anyview.segmentation.items import keep, make_target, mask_areas, mask_boxes, remasked
-from anyview.segmentation.oddities import Oddities
+from anyview.segmentation.data.items import keep, make_target, mask_areas, mask_boxes, remasked
+from anyview.segmentation.data.oddities import Oddities
 from little_coco import Notes
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from anyview.segmentation.layers import FrozenBatchNorm, normed
+from anyview.segmentation.network.layers import FrozenBatchNorm, normed
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 
 from anyview.errors import OptionError
-from anyview.segmentation import rpn, samples
+from anyview.segmentation.network import rpn, samples
 from mask_rcnn_pair import own_pair, pair, pictures, targets
 
 SIZES = [(96, 128), (110, 70)]
@@ -46,7 +46,7 @@ def torchvision_pools(monkeypatch: pytest.MonkeyPatch) -> None:
 
     tests/segmentation/test_pooling_fast.py compares the two.
     """
-    monkeypatch.setattr("anyview.segmentation.pooling.pools_here", lambda maps: False)
+    monkeypatch.setattr("anyview.segmentation.network.pooling.pools_here", lambda maps: False)
 
 
 @pytest.mark.usefixtures("_first_samples")

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from anyview.errors import OptionError
-from anyview.segmentation.folding import fold_batch_norm
-from anyview.segmentation.paste import MaskCrops
-from anyview.segmentation.transform import prepare
+from anyview.segmentation.network.folding import fold_batch_norm
+from anyview.segmentation.network.paste import MaskCrops
+from anyview.segmentation.network.transform import prepare
 from mask_rcnn_pair import own_pair, pair, pictures
 
 KEYS = {"boxes", "labels", "scores", "masks"}

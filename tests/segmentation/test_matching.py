@@ -8,7 +8,7 @@ from torch import Tensor
 from torchvision.models.detection._utils import Matcher
 from torchvision.ops import box_iou
 
-from anyview.segmentation.matching import BACKGROUND, IGNORED, match, sample
+from anyview.segmentation.network.matching import BACKGROUND, IGNORED, match, sample
 
 
 def random_boxes(count: int, seed: int) -> Tensor:

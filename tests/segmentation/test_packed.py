@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from anyview.segmentation.folding import fold_batch_norm
-from anyview.segmentation.packed import PackedConv, pack, packable
+from anyview.segmentation.network.folding import fold_batch_norm
+from anyview.segmentation.network.packed import PackedConv, pack, packable
 from mask_rcnn_pair import pair, pictures
 
 DTYPES = [t for t in (torch.float32, torch.bfloat16) if packable(t)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
-from anyview.segmentation.paste import crop_masks, paste_binary, paste_masks
+from anyview.segmentation.network.paste import crop_masks, paste_binary, paste_masks
 
 SIZE = (60, 83)
 BOXES = torch.tensor(

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from anyview.errors import OptionError
-from anyview.segmentation.classes import named_classes
+from anyview.segmentation.data.classes import named_classes
+from anyview.segmentation.data.pictures import find_pictures
 from anyview.segmentation.drawing import color_of
+from anyview.segmentation.network.paste import MaskCrops
 from anyview.segmentation.overlay import draw_overlay
-from anyview.segmentation.paste import MaskCrops
-from anyview.segmentation.pictures import find_pictures
 from anyview.segmentation.result import Result
 
 

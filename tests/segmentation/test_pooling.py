@@ -7,7 +7,7 @@ from collections import OrderedDict
 import torch
 from torchvision.ops import MultiScaleRoIAlign
 
-from anyview.segmentation.pooling import levels, pool
+from anyview.segmentation.network.pooling import levels, pool
 
 MAPS = [torch.randn((2, 5, 64 // k, 96 // k), generator=torch.Generator().manual_seed(k)) for k in (1, 2, 4, 8)]
 

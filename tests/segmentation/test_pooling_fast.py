@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anyview.segmentation.pooling import STRIDES, _pool, levels, pool, ready
-from anyview.segmentation.pooling_fast import pool_fast, pools_here
+from anyview.segmentation.network.pooling import STRIDES, _pool, levels, pool, ready
+from anyview.segmentation.network.pooling_fast import pool_fast, pools_here
 
 MAPS = [torch.randn((2, 32, 64 // k, 96 // k), generator=torch.Generator().manual_seed(k)) for k in (1, 2, 4, 8)]
 

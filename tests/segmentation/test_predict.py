@@ -18,7 +18,7 @@ from anyview.formats.coco import read_coco
 from anyview.formats.coco_masks import RLE, decode_mask
 from anyview.formats.images import read_image
 from anyview.scene.pixels import find_mask
-from anyview.segmentation.classes import named_classes
+from anyview.segmentation.data.classes import named_classes
 from anyview.segmentation.detector import Detector
 from anyview.segmentation.predict import PredictOptions, find_objects, predict
 from anyview.segmentation.pretrained import Pretrained

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from anyview.errors import FormatError, OptionError
-from anyview.segmentation.classes import named_classes
+from anyview.segmentation.data.classes import named_classes
 from anyview.segmentation.mask_rcnn import MaskRCNN
 from anyview.segmentation.options import NINE_ANCHORS, MaskRCNNOptions, ProposalOptions
 from anyview.segmentation.pretrained import Pretrained, _options_of, open_pretrained

@@ -16,9 +16,9 @@ from PIL import Image
 from anyview.errors import OptionError
 from anyview.formats.coco_masks import decode_mask, encode_crop, encode_mask
 from anyview.formats.images import read_rgb
-from anyview.segmentation.classes import Classes
+from anyview.segmentation.data.classes import Classes
+from anyview.segmentation.network.paste import MaskCrops
 from anyview.segmentation.orientation import as_stored
-from anyview.segmentation.paste import MaskCrops
 from anyview.segmentation.result import Result, result_of
 
 CLASSES = Classes(("background", "cup", "", "dog"), (-1, 7, -1, 40))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from anyview.segmentation.suppression import _at_once, _group_by_group, best, suppress
+from anyview.segmentation.network.suppression import _at_once, _group_by_group, best, suppress
 
 
 def brute_force(boxes: Tensor, scores: Tensor, valid: Tensor, groups: list[int], threshold: float) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 from anyview.errors import OptionError
 from anyview.formats.coco_masks import decode_mask
 from anyview.scene.things import CLASSES, render_things
-from anyview.segmentation.items import InstanceData, mask_areas, mask_boxes
-from anyview.segmentation.synthetic_data import SyntheticInstances
+from anyview.segmentation.data.items import InstanceData, mask_areas, mask_boxes
+from anyview.segmentation.data.synthetic_data import SyntheticInstances
 
 
 def test_items_are_the_pictures_of_things() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from anyview.errors import OptionError
-from anyview.segmentation.targets import check_targets, pick, resized
+from anyview.segmentation.network.targets import check_targets, pick, resized
 from mask_rcnn_pair import targets
 
 SIZES = [(20, 30), (40, 50)]

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from anyview.errors import OptionError
 from anyview.segmentation.mask_rcnn import Found
+from anyview.segmentation.network.paste import MaskCrops
+from anyview.segmentation.network.transform import Size
 from anyview.segmentation.options import ImageOptions
-from anyview.segmentation.paste import MaskCrops
 from anyview.segmentation.tiles import TileOptions, find_in_tiles, starts, tile_side
-from anyview.segmentation.transform import Size
 
 SIDE, LONGEST, OVERLAP = 128, 128, 0.25
 WHOLE_IN_A_TILE = 30  # pixels: the overlap without two margins

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from anyview.errors import OptionError
-from anyview.segmentation.items import InstanceData
-from anyview.segmentation.subset import SomeInstances, spread
+from anyview.segmentation.data.items import InstanceData
+from anyview.segmentation.data.subset import SomeInstances, spread
 from anyview.segmentation.train_data import TrainingData, evaluation_data, training_data
 from little_coco import Notes, write_folder, write_images
 from little_training import options

@@ -7,9 +7,9 @@ import torch
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from anyview.errors import OptionError
+from anyview.segmentation.network.targets import resized
+from anyview.segmentation.network.transform import prepare, resized_size
 from anyview.segmentation.options import ImageOptions
-from anyview.segmentation.targets import resized
-from anyview.segmentation.transform import prepare, resized_size
 from mask_rcnn_pair import pictures, targets
 
 OPTIONS = ImageOptions(min_size=(80,), max_size=120)

@@ -20,9 +20,9 @@ from torchvision.models import resnet18
 
 from anyview.errors import FormatError, OptionError
 from anyview.segmentation import MaskRCNN, build, weights
-from anyview.segmentation.layers import FrozenBatchNorm
+from anyview.segmentation.network.layers import FrozenBatchNorm
+from anyview.segmentation.network.state_keys import has_old_names, new_name
 from anyview.segmentation.options import MaskRCNNOptions
-from anyview.segmentation.state_keys import has_old_names, new_name
 from anyview.segmentation.weights import load_body, load_weights
 from mask_rcnn_pair import OPTIONS, ours
 

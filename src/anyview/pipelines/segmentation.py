@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from anyview.errors import OptionError
 from anyview.progress import SILENT, Progress
 from anyview.report.segmentation_page import write_segmentation_report
-from anyview.segmentation.data import Split
+from anyview.segmentation.data.folder import Split
 from anyview.segmentation.evaluate import Scores, score
 from anyview.segmentation.figures_file import EvaluatedImages, write_figures
 from anyview.segmentation.run import open_run

@@ -14,11 +14,11 @@ from anyview.pipelines.segmentation import train_segmentation
 from anyview.progress import SILENT, Progress
 from anyview.report.pictures import contact_sheet
 from anyview.segmentation.config import chosen
+from anyview.segmentation.data.subset import spread
 from anyview.segmentation.detector import Detector
 from anyview.segmentation.overlay import draw_overlay
 from anyview.segmentation.result import result_of
 from anyview.segmentation.run import open_run
-from anyview.segmentation.subset import spread
 from anyview.segmentation.train_data import synthetic
 from anyview.segmentation.train_options import SYNTHETIC
 

@@ -65,7 +65,7 @@ def _segmentation(folder: Path) -> None:
     """Regions of small maps, in both precisions, and the gradients."""
     import torch
 
-    from anyview.segmentation.pooling import STRIDES, pool
+    from anyview.segmentation.network.pooling import STRIDES, pool
 
     regions = torch.tensor([[0.0, 0, 0, 64, 64]])
     for kind in (torch.float32, torch.bfloat16):

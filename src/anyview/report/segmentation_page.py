@@ -19,12 +19,12 @@ from anyview.report.document import document
 from anyview.report.html import EMPTY, Html, join, picture, tag
 from anyview.report.pictures import fit
 from anyview.segmentation.average_precision import FIGURES
-from anyview.segmentation.classes import Classes
+from anyview.segmentation.data.classes import Classes
+from anyview.segmentation.data.items import InstanceData
 from anyview.segmentation.drawing import color_of, line_width, tint
 from anyview.segmentation.evaluate import Scores
 from anyview.segmentation.figures_file import EvaluatedImages
 from anyview.segmentation.image_scores import CONFIDENT, ImageScore, image_scores, rle_of
-from anyview.segmentation.items import InstanceData
 from anyview.training.log import read_log
 
 _WORST = 12

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from anyview.compute.precision import quick_in_bfloat16
 from anyview.errors import OptionError
-from anyview.segmentation.folding import fold_batch_norm
 from anyview.segmentation.mask_rcnn import Found, MaskRCNN
-from anyview.segmentation.packed import pack, packable
-from anyview.segmentation.transform import Size
+from anyview.segmentation.network.folding import fold_batch_norm
+from anyview.segmentation.network.packed import pack, packable
+from anyview.segmentation.network.transform import Size
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 Precision: TypeAlias = Literal["auto", "bf16", "float32"]

@@ -10,7 +10,7 @@ import torch
 from anyview.formats.coco import CocoData, CocoResult
 from anyview.progress import SILENT, Progress
 from anyview.segmentation.average_precision import Precision, average_precision
-from anyview.segmentation.items import InstanceData
+from anyview.segmentation.data.items import InstanceData
 from anyview.segmentation.mask_rcnn import MaskRCNN
 from anyview.segmentation.result import result_of
 from anyview.training.precision import autocast

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from anyview.formats.files import atomic_write
-from anyview.segmentation.data import Split
+from anyview.segmentation.data.folder import Split
 from anyview.segmentation.evaluate import Scores
 
 

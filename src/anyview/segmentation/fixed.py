@@ -6,9 +6,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from anyview.segmentation.mask_rcnn import MaskRCNN
-from anyview.segmentation.roi_heads import regions_of
-from anyview.segmentation.targets import scale
-from anyview.segmentation.transform import prepare
+from anyview.segmentation.network.roi_heads import regions_of
+from anyview.segmentation.network.targets import scale
+from anyview.segmentation.network.transform import prepare
 
 
 class FixedMaskRCNN(nn.Module):
@@ -31,7 +31,7 @@ class FixedMaskRCNN(nn.Module):
 
         Returns:
             `boxes` (B, D, 4), pixels of the image; `labels` (B, D) and `scores` (B, D), both 0 where no object is;
-            `masks` (B, D, 28, 28), probabilities in the boxes, for `anyview.segmentation.paste`.
+            `masks` (B, D, 28, 28), probabilities in the boxes, for `anyview.segmentation.network.paste`.
         """
         batch, maps, objectness = self.model.look(prepare(images, self.model.options.images))
         proposals = self.model.rpn.propose(objectness, batch.limits, training=False)

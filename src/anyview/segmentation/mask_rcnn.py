@@ -14,17 +14,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from anyview.segmentation.anchors import check_anchors, grid_anchors
-from anyview.segmentation.backbone import Backbone
-from anyview.segmentation.layers import FrozenBatchNorm
+from anyview.segmentation.network.anchors import check_anchors, grid_anchors
+from anyview.segmentation.network.backbone import Backbone
+from anyview.segmentation.network.layers import FrozenBatchNorm
+from anyview.segmentation.network.paste import MaskCrops, crop_masks, paste_binary, paste_masks
+from anyview.segmentation.network.pooling import STRIDES, ready
+from anyview.segmentation.network.roi_heads import Detections, RoIHeads, regions_of
+from anyview.segmentation.network.rpn import Objectness, RegionProposals
+from anyview.segmentation.network.state_keys import rename_old_keys
+from anyview.segmentation.network.targets import Target, Truth, check_targets, resized, scale
+from anyview.segmentation.network.transform import Batch, Images, Size, prepare
 from anyview.segmentation.options import MaskRCNNOptions
-from anyview.segmentation.paste import MaskCrops, crop_masks, paste_binary, paste_masks
-from anyview.segmentation.pooling import STRIDES, ready
-from anyview.segmentation.roi_heads import Detections, RoIHeads, regions_of
-from anyview.segmentation.rpn import Objectness, RegionProposals
-from anyview.segmentation.state_keys import rename_old_keys
-from anyview.segmentation.targets import Target, Truth, check_targets, resized, scale
-from anyview.segmentation.transform import Batch, Images, Size, prepare
 
 MaskForm: TypeAlias = Literal["soft", "binary", "crops"]
 Losses: TypeAlias = dict[str, Float[Tensor, ""]]

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from anyview.segmentation.paste import MaskCrops
+from anyview.segmentation.network.paste import MaskCrops
 from anyview.segmentation.result import Result
 
 _BACK: Final[dict[int, tuple[bool, bool, bool]]] = {

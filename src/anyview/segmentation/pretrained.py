@@ -10,10 +10,10 @@ from typing import Final, Literal
 from torch import Tensor
 
 from anyview.errors import FormatError
-from anyview.segmentation.classes import Classes, coco_classes, named_classes
+from anyview.segmentation.data.classes import Classes, coco_classes, named_classes
 from anyview.segmentation.mask_rcnn import MaskRCNN
+from anyview.segmentation.network.state_keys import new_name
 from anyview.segmentation.options import NINE_ANCHORS, AnchorOptions, Body, MaskRCNNOptions, ProposalOptions
-from anyview.segmentation.state_keys import new_name
 from anyview.segmentation.weights import load_weights, read_state
 
 NAMES: Final[dict[str, Literal[1, 2]]] = {"COCO_V1": 1, "COCO_V1_V2": 2}

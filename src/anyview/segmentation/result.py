@@ -20,10 +20,10 @@ from torch import Tensor
 from anyview.errors import OptionError
 from anyview.formats.coco import CocoResult
 from anyview.formats.coco_masks import encode_crop
-from anyview.segmentation.classes import Classes
+from anyview.segmentation.data.classes import Classes
 from anyview.segmentation.mask_rcnn import Found
-from anyview.segmentation.paste import MaskCrops
-from anyview.segmentation.transform import Size
+from anyview.segmentation.network.paste import MaskCrops
+from anyview.segmentation.network.transform import Size
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ from torch import Tensor
 from anyview.errors import FormatError, WorkspaceError
 from anyview.formats.files import digest_file
 from anyview.progress import SILENT, Progress
-from anyview.segmentation.classes import Classes
 from anyview.segmentation.config import read_config
+from anyview.segmentation.data.classes import Classes
 from anyview.segmentation.mask_rcnn import MaskRCNN
 from anyview.segmentation.train_options import SegmentationOptions
 from anyview.segmentation.trained import NAME, VERSION, NormEpsilon

@@ -21,11 +21,11 @@ from torch.nn import functional
 from torchvision.ops import box_iou
 
 from anyview.errors import OptionError
+from anyview.segmentation.data.scaling import scaled
 from anyview.segmentation.mask_rcnn import Found
+from anyview.segmentation.network.paste import MaskCrops
+from anyview.segmentation.network.transform import Size
 from anyview.segmentation.options import ImageOptions
-from anyview.segmentation.paste import MaskCrops
-from anyview.segmentation.scaling import scaled
-from anyview.segmentation.transform import Size
 
 TileSide: TypeAlias = int | Literal["auto"]
 

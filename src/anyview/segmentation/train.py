@@ -26,7 +26,7 @@ def train_segmentation(
     """Train, or go on training; the folder then has `config.yaml`, `checkpoints/`, `log.csv`, `tensorboard/`.
 
     Args:
-        folder: labelled images, see `anyview.segmentation.data.open_data`; or "synthetic".
+        folder: labelled images, see `anyview.segmentation.data.folder.open_data`; or "synthetic".
         run: the folder.
         options: a run that has begun must have the same, but for how long it goes. With the data's classes they are
             written to `config.yaml` once nothing is left to be refused.

@@ -14,11 +14,11 @@ import numpy as np
 
 from anyview.errors import OptionError
 from anyview.progress import SILENT, Progress
-from anyview.segmentation.classes import Classes, Numbering
-from anyview.segmentation.data import Split, open_data
-from anyview.segmentation.items import InstanceData
-from anyview.segmentation.subset import SomeInstances
-from anyview.segmentation.synthetic_data import SyntheticInstances
+from anyview.segmentation.data.classes import Classes, Numbering
+from anyview.segmentation.data.folder import Split, open_data
+from anyview.segmentation.data.items import InstanceData
+from anyview.segmentation.data.subset import SomeInstances
+from anyview.segmentation.data.synthetic_data import SyntheticInstances
 from anyview.segmentation.train_options import SYNTHETIC, SegmentationOptions, SyntheticOptions
 
 _COCO_CLASSES = 80
@@ -134,7 +134,7 @@ def _numbering(options: SegmentationOptions, classes: Classes) -> Numbering:
         return options.data.numbering
     if options.weights != "COCO_V1" or len(classes.used) != _COCO_CLASSES:
         return "contiguous"
-    from anyview.segmentation.classes import coco_names
+    from anyview.segmentation.data.classes import coco_names
 
     return "coco" if set(classes.names[1:]) <= set(coco_names()) else "contiguous"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from anyview.errors import OptionError
-from anyview.segmentation.augment_options import AugmentOptions
+from anyview.segmentation.data.augment_options import AugmentOptions
 from anyview.segmentation.options import MaskRCNNOptions
 from anyview.training.options import LoopOptions
 

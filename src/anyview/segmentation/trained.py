@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from anyview.segmentation.layers import FrozenBatchNorm
 from anyview.segmentation.mask_rcnn import MaskRCNN
+from anyview.segmentation.network.layers import FrozenBatchNorm
 
 NAME: Final = "mask-rcnn"
 VERSION: Final = 1

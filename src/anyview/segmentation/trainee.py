@@ -12,13 +12,13 @@ from torch import Tensor
 from anyview.compute import cpu_count
 from anyview.formats.coco import CocoData
 from anyview.progress import SILENT, Progress
-from anyview.segmentation.augment import augmented
-from anyview.segmentation.batches import Batch, Batches
+from anyview.segmentation.data.augment import augmented
+from anyview.segmentation.data.batches import Batch, Batches
+from anyview.segmentation.data.items import InstanceData, Item
+from anyview.segmentation.data.subset import spread
 from anyview.segmentation.evaluate import score
-from anyview.segmentation.items import InstanceData, Item
 from anyview.segmentation.mask_rcnn import MaskRCNN
 from anyview.segmentation.optimiser import learning_rate, make_optimiser
-from anyview.segmentation.subset import spread
 from anyview.segmentation.train_data import TrainingData
 from anyview.segmentation.train_options import SegmentationOptions
 from anyview.segmentation.trained import NAME, VERSION, NormEpsilon

@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from anyview.errors import FormatError, OptionError, is_out_of_memory
-from anyview.segmentation.layers import FrozenBatchNorm
 from anyview.segmentation.mask_rcnn import MaskRCNN
+from anyview.segmentation.network.layers import FrozenBatchNorm
+from anyview.segmentation.network.state_keys import has_old_names, new_name
 from anyview.segmentation.options import Body
-from anyview.segmentation.state_keys import has_old_names, new_name
 
 COCO_V1: Final = {
     1: "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from anyview.segmentation.pooling_fast import pool_fast, pools_here
+from anyview.segmentation.network.pooling_fast import pool_fast, pools_here
 
 STRIDES: Final = (4, 8, 16, 32)
 """Of the maps that regions are cut from, pixels."""

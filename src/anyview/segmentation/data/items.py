@@ -23,7 +23,7 @@ from jaxtyping import Float32, Int64, Integer, UInt8
 from torch import Tensor
 
 from anyview.formats.coco import CocoData
-from anyview.segmentation.classes import Classes
+from anyview.segmentation.data.classes import Classes
 
 Target: TypeAlias = dict[str, Tensor]
 Item: TypeAlias = tuple[UInt8[Tensor, "3 _ _"], Target]

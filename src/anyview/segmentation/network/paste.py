@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from anyview.segmentation.transform import Size
+from anyview.segmentation.network.transform import Size
 
 _RIM = 1  # values around a mask
 

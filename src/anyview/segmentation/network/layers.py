@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anyview.segmentation.packed import PackedConv
+from anyview.segmentation.network.packed import PackedConv
 
 Norm: TypeAlias = Callable[[int], nn.Module]
 """From a number of channels to a norm."""

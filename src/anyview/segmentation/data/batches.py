@@ -19,8 +19,8 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from anyview.segmentation.batch_order import BatchOrder, BatchPlan
-from anyview.segmentation.items import InstanceData, Item, Target
+from anyview.segmentation.data.batch_order import BatchOrder, BatchPlan
+from anyview.segmentation.data.items import InstanceData, Item, Target
 
 Vary: TypeAlias = Callable[[InstanceData, int, torch.Generator], Item]
 """Makes an item of some data's image: see `augmented`."""

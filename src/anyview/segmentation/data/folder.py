@@ -16,9 +16,9 @@ from typing import Literal, TypeAlias
 
 from anyview.errors import FormatError, OptionError
 from anyview.progress import SILENT, Progress
-from anyview.segmentation.classes import Classes, Numbering
-from anyview.segmentation.coco_data import CocoInstances
-from anyview.segmentation.instance_folder import SPLITS, InstanceFolder, is_instance_folder
+from anyview.segmentation.data.classes import Classes, Numbering
+from anyview.segmentation.data.coco_data import CocoInstances
+from anyview.segmentation.data.instance_folder import SPLITS, InstanceFolder, is_instance_folder
 
 Split: TypeAlias = Literal["train", "val"]
 _NAMES: dict[Split, tuple[str, ...]] = {"train": SPLITS[:1], "val": SPLITS[1:]}

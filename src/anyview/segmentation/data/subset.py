@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from anyview.formats.coco import CocoData
-from anyview.segmentation.classes import Classes
-from anyview.segmentation.items import InstanceData, Item
+from anyview.segmentation.data.classes import Classes
+from anyview.segmentation.data.items import InstanceData, Item
 
 
 class SomeInstances:
-    """See `anyview.segmentation.items.InstanceData`.
+    """See `anyview.segmentation.data.items.InstanceData`.
 
     Args:
         data: the images.
@@ -48,7 +48,7 @@ class SomeInstances:
         return self._data[self._chosen[index]]
 
     def ground_truth(self, chosen: Sequence[int] | None = None) -> CocoData:
-        """See `anyview.segmentation.items.InstanceData.ground_truth`; ids are those of the whole."""
+        """See `anyview.segmentation.data.items.InstanceData.ground_truth`; ids are those of the whole."""
         return self._data.ground_truth(self._chosen if chosen is None else [self._chosen[i] for i in chosen])
 
 

@@ -16,8 +16,8 @@ from jaxtyping import Float64
 from anyview.errors import FormatError
 from anyview.formats.coco import Box, CocoAnnotation, CocoData, CocoImage, Segmentation
 from anyview.formats.coco_masks import RLE, is_polygon, mask_area, mask_box, rasterize, run_lengths
-from anyview.segmentation.classes import Classes
-from anyview.segmentation.oddities import Oddities
+from anyview.segmentation.data.classes import Classes
+from anyview.segmentation.data.oddities import Oddities
 
 _SURE = 16.0  # area from which on a polygon inside the image is taken to have pixels
 _FITS = 0.5  # least intersection over union of a box with that of its mask

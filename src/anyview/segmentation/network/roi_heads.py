@@ -14,17 +14,17 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anyview.segmentation import box_head, mask_head
-from anyview.segmentation.box_head import BoxPredictor, ConvHead, LinearHead, box_losses
-from anyview.segmentation.boxes import DETECTION_WEIGHTS, at_least, clip, decode, encode
-from anyview.segmentation.candidates import best_candidates, candidates
-from anyview.segmentation.mask_head import MaskHead, MaskPredictor, mask_loss
+from anyview.segmentation.network import box_head, mask_head
+from anyview.segmentation.network.box_head import BoxPredictor, ConvHead, LinearHead, box_losses
+from anyview.segmentation.network.boxes import DETECTION_WEIGHTS, at_least, clip, decode, encode
+from anyview.segmentation.network.candidates import best_candidates, candidates
+from anyview.segmentation.network.mask_head import MaskHead, MaskPredictor, mask_loss
+from anyview.segmentation.network.pooling import pool
+from anyview.segmentation.network.rpn import Proposals
+from anyview.segmentation.network.samples import draw
+from anyview.segmentation.network.suppression import best, suppress
+from anyview.segmentation.network.targets import Truth, pick
 from anyview.segmentation.options import DetectionOptions
-from anyview.segmentation.pooling import pool
-from anyview.segmentation.rpn import Proposals
-from anyview.segmentation.samples import draw
-from anyview.segmentation.suppression import best, suppress
-from anyview.segmentation.targets import Truth, pick
 
 _LEAST_SIDE = 1e-2  # pixels
 _EVEN = 16  # what the number of regions of the mask head is a multiple of

@@ -19,10 +19,10 @@ from anyview.formats.coco import CocoAnnotation, CocoCategory, CocoData, CocoIma
 from anyview.formats.coco_masks import decode_mask
 from anyview.formats.images import image_header, read_rgb
 from anyview.progress import SILENT, Progress
-from anyview.segmentation.classes import Classes, Numbering, classes_of
-from anyview.segmentation.coco_checks import Thing, true_annotation, usable_things
-from anyview.segmentation.items import Item, make_target, mask_boxes
-from anyview.segmentation.oddities import Oddities
+from anyview.segmentation.data.classes import Classes, Numbering, classes_of
+from anyview.segmentation.data.coco_checks import Thing, true_annotation, usable_things
+from anyview.segmentation.data.items import Item, make_target, mask_boxes
+from anyview.segmentation.data.oddities import Oddities
 
 _STEPS = 256  # images between two tellings of progress
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anyview.segmentation.layers import Norm, conv_block
+from anyview.segmentation.network.layers import Norm, conv_block
 
 
 class FeaturePyramid(nn.Module):

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from anyview.segmentation.layers import FrozenBatchNorm
+from anyview.segmentation.network.layers import FrozenBatchNorm
 
 _Model = TypeVar("_Model", bound=nn.Module)
 

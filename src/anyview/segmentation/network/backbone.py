@@ -11,9 +11,9 @@ from typing import Final
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from anyview.segmentation.layers import Norm, init_normal_for_relu, normed
+from anyview.segmentation.network.layers import Norm, init_normal_for_relu, normed
+from anyview.segmentation.network.pyramid import FeaturePyramid
 from anyview.segmentation.options import Body
-from anyview.segmentation.pyramid import FeaturePyramid
 
 _EXPANSION: Final = 4
 _BLOCKS: dict[Body, tuple[int, int, int, int]] = {

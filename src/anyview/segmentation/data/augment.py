@@ -15,9 +15,9 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from anyview.segmentation.augment_options import AugmentOptions
-from anyview.segmentation.items import InstanceData, Item, Target, keep, mask_boxes, remasked, uncovered
-from anyview.segmentation.scaling import scaled
+from anyview.segmentation.data.augment_options import AugmentOptions
+from anyview.segmentation.data.items import InstanceData, Item, Target, keep, mask_boxes, remasked, uncovered
+from anyview.segmentation.data.scaling import scaled
 
 _LUMA = (0.299, 0.587, 0.114)
 _CHROMA = ((0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))  # of NTSC's YIQ: hue is an angle in its plane

@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from anyview.segmentation.matching import BACKGROUND, IGNORED, match, sample
+from anyview.segmentation.network.matching import BACKGROUND, IGNORED, match, sample
+from anyview.segmentation.network.rpn import Proposals
+from anyview.segmentation.network.targets import Truth, pick
 from anyview.segmentation.options import DetectionOptions
-from anyview.segmentation.rpn import Proposals
-from anyview.segmentation.targets import Truth, pick
 
 
 class Samples(NamedTuple):

@@ -12,9 +12,9 @@ from jaxtyping import Int32, UInt8
 from anyview.errors import OptionError
 from anyview.formats.coco import CocoData
 from anyview.scene.things import CLASSES, render_things
-from anyview.segmentation.classes import named_classes
-from anyview.segmentation.ground_truth import ground_truth
-from anyview.segmentation.items import Item, make_target
+from anyview.segmentation.data.classes import named_classes
+from anyview.segmentation.data.ground_truth import ground_truth
+from anyview.segmentation.data.items import Item, make_target
 
 
 class SyntheticInstances:
@@ -83,7 +83,7 @@ class SyntheticInstances:
         return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1))), make_target(masks, labels, index)
 
     def ground_truth(self, chosen: Sequence[int] | None = None) -> CocoData:
-        """See `anyview.segmentation.items.InstanceData.ground_truth`."""
+        """See `anyview.segmentation.data.items.InstanceData.ground_truth`."""
         return ground_truth(self, chosen)
 
     def _picture(self, index: int) -> tuple[UInt8[np.ndarray, "H W 3"], Int32[np.ndarray, "H W"], tuple[int, ...]]:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import roi_align
 
-from anyview.segmentation.layers import Norm, conv_block, init_normal_for_relu
-from anyview.segmentation.targets import Truth
+from anyview.segmentation.network.layers import Norm, conv_block, init_normal_for_relu
+from anyview.segmentation.network.targets import Truth
 
 SIDE: Final = 14
 """Samples along each side of a region; a mask has twice as many."""

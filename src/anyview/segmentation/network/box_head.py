@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anyview.segmentation.layers import Norm, conv_block, init_normal_for_relu
+from anyview.segmentation.network.layers import Norm, conv_block, init_normal_for_relu
 
 SIDE: Final = 7
 """Samples along each side of a region."""

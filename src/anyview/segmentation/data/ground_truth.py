@@ -9,7 +9,7 @@ from anyview.formats.coco import CocoAnnotation, CocoData, CocoImage
 from anyview.formats.coco_masks import encode_mask
 
 if TYPE_CHECKING:
-    from anyview.segmentation.items import InstanceData
+    from anyview.segmentation.data.items import InstanceData
 
 
 def ground_truth(data: InstanceData, chosen: Sequence[int] | None = None) -> CocoData:

@@ -12,12 +12,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anyview.segmentation.boxes import PROPOSAL_WEIGHTS, at_least, clip, decode, encode
-from anyview.segmentation.layers import conv_block
-from anyview.segmentation.matching import BACKGROUND, match, sample
+from anyview.segmentation.network.boxes import PROPOSAL_WEIGHTS, at_least, clip, decode, encode
+from anyview.segmentation.network.layers import conv_block
+from anyview.segmentation.network.matching import BACKGROUND, match, sample
+from anyview.segmentation.network.suppression import best, suppress
+from anyview.segmentation.network.targets import Truth, pick
 from anyview.segmentation.options import ProposalOptions
-from anyview.segmentation.suppression import best, suppress
-from anyview.segmentation.targets import Truth, pick
 
 _LEAST_SIDE = 1e-3  # pixels
 _BETA = 1 / 9  # where the smooth L1 loss turns from square to straight

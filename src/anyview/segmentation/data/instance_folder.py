@@ -21,11 +21,11 @@ from anyview.errors import FormatError
 from anyview.formats.coco import CocoData
 from anyview.formats.images import image_header, read_numbers, read_rgb
 from anyview.progress import SILENT, Progress
-from anyview.segmentation.classes import Classes, named_classes
-from anyview.segmentation.ground_truth import ground_truth
-from anyview.segmentation.items import Item, make_target
-from anyview.segmentation.oddities import Oddities
-from anyview.segmentation.pictures import SUFFIXES
+from anyview.segmentation.data.classes import Classes, named_classes
+from anyview.segmentation.data.ground_truth import ground_truth
+from anyview.segmentation.data.items import Item, make_target
+from anyview.segmentation.data.oddities import Oddities
+from anyview.segmentation.data.pictures import SUFFIXES
 
 IMAGES, INSTANCES, CLASSES = "images", "instances", "classes.txt"
 SPLITS = ("train", "val", "valid", "validation")
@@ -108,7 +108,7 @@ class InstanceFolder:
         return pixels, make_target(masks, labels, index)
 
     def ground_truth(self, chosen: Sequence[int] | None = None) -> CocoData:
-        """See `anyview.segmentation.items.InstanceData.ground_truth`."""
+        """See `anyview.segmentation.data.items.InstanceData.ground_truth`."""
         return ground_truth(self, chosen)
 
 

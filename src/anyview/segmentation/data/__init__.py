@@ -1,0 +1,1 @@
+"""Labelled images: read, varied, and put into batches."""
