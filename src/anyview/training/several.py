@@ -165,13 +165,13 @@ def _cause(others: list[_Companion]) -> BaseException | None:
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
     """This process's libraries use fewer threads, unless the environment says how many."""
-    import numba
+    from anyview import jit
 
-    torch_threads, numba_threads = torch.get_num_threads(), numba.get_num_threads()
+    torch_threads, numba_threads = torch.get_num_threads(), jit.get_num_threads()
     torch.set_num_threads(torch_threads if _THREADS[0] in os.environ else min(count, torch_threads))
-    numba.set_num_threads(numba_threads if _THREADS[1] in os.environ else min(count, numba_threads))
+    jit.set_num_threads(numba_threads if _THREADS[1] in os.environ else min(count, numba_threads))
     try:
         yield
     finally:
         torch.set_num_threads(torch_threads)
-        numba.set_num_threads(numba_threads)
+        jit.set_num_threads(numba_threads)

@@ -63,7 +63,10 @@ def normed(
     beside: Float[Tensor, "B C H W"] | None = None,
     rectify: bool = False,
 ) -> Float[Tensor, "B C H W"]:
-    """Convolution without bias, its norm, a sum, ReLU. A constant norm scales the weights: they are fewer than pixels.
+    """Convolution without bias, its norm, a sum, ReLU.
+
+    In training a constant norm scales the weights, which are fewer than pixels. Otherwise it does not, for that rounds
+    otherwise than torchvision does; who is in a hurry folds norms or packs.
 
     Args:
         x: goes in.
@@ -75,7 +78,7 @@ def normed(
     if isinstance(conv, PackedConv):
         return conv(x, beside, rectify)
     assert isinstance(conv, nn.Conv2d)
-    if isinstance(norm, FrozenBatchNorm):
+    if isinstance(norm, FrozenBatchNorm) and torch.is_grad_enabled():
         scale, shift = norm.affine()
         y = functional.conv2d(x, conv.weight * scale[:, None, None, None], shift, conv.stride, conv.padding)
     else:
