@@ -37,7 +37,7 @@ from torch import Tensor
 import anyview
 from anyview.compute import cpu_count, machine
 from anyview.segmentation.data.folder import open_data
-from anyview.segmentation.train_data import spread
+from anyview.segmentation.data.subset import spread
 from segmentation_exactness import exactness
 from segmentation_inference import inference
 from segmentation_memory import memory

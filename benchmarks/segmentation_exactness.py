@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from torch import Tensor
 from anyview.formats.coco import CocoResult
 from anyview.segmentation.average_precision import average_precision
 from anyview.segmentation.data.folder import open_data
+from anyview.segmentation.data.subset import spread
 from anyview.segmentation.detector import Detector
-from anyview.segmentation.evaluate import coco_results
 from anyview.segmentation.mask_rcnn import Found
 from anyview.segmentation.pretrained import open_pretrained
-from anyview.segmentation.train_data import spread, synthetic
+from anyview.segmentation.train_data import synthetic
 from anyview.segmentation.train_options import SYNTHETIC, SyntheticOptions
+from segmentation_inference import coco_results
 from segmentation_models import twin
 
 
@@ -36,7 +38,7 @@ def exactness(weights: Path | str, data: str, split: str, most: int) -> dict[str
         raise SystemExit(f"{data} has no images of the split {split}")
     chosen = spread(labelled, most)
     programs: dict[str, Callable[[Sequence[Tensor]], list[Found]]] = {
-        "torchvision": lambda images: [binary(f) for f in theirs(list(images))],
+        "torchvision": lambda images: theirs(list(images)),
         "float32": Detector(ours, min_score=0, device="cpu", precision="float32"),
         "bfloat16": Detector(ours, min_score=0, device="cpu", precision="bf16"),
     }
@@ -45,18 +47,21 @@ def exactness(weights: Path | str, data: str, split: str, most: int) -> dict[str
         image, target = chosen[number]
         for name, program in programs.items():
             (found,) = program([image.float() / 255])
-            results[name] += coco_results(found, int(target["image_id"]), pretrained.classes)
+            ids = pretrained.classes.ids
+            told = coco_results(found, int(target["image_id"]))  # with labels for ids
+            results[name] += [replace(r, category_id=ids[r.category_id]) for r in told if ids[r.category_id] >= 0]
     truth = chosen.ground_truth()
-    told = {
+    figures = {
         name: {kind: ap(average_precision(truth, found, kind).figures["AP"]) for kind in ("box", "mask")}
         for name, found in results.items()
     }
-    return {"weights": Path(weights).name, "data": Path(data).name, "split": split, "images": len(chosen), "ap": told}
-
-
-def binary(found: Found) -> Found:
-    """Masks as COCO's figures want them."""
-    return {**found, "masks": found["masks"] >= 0.5}
+    return {
+        "weights": Path(weights).name,
+        "data": Path(data).name,
+        "split": split,
+        "images": len(chosen),
+        "ap": figures,
+    }
 
 
 def ap(value: float | None) -> float | None:
