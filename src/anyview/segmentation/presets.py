@@ -7,6 +7,7 @@ from typing import Final
 PRESETS: Final[dict[str, tuple[str, ...]]] = {
     "small": (
         "model.body=resnet18",
+        "model.channels=64",
         "model.images.min_size=[160]",
         "model.images.max_size=288",
         "model.anchors.sizes=[[12], [24], [48], [96], [160]]",
