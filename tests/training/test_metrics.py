@@ -66,6 +66,14 @@ def test_ssim(noise: float, size: tuple[int, int]) -> None:
     assert np.abs(ssim(a.float(), b.float()).numpy() - wanted).max() < 1e-5
 
 
+@pytest.mark.parametrize("rows", [1, 3, 8])
+def test_ssim_in_bands_is_that_of_the_whole(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = pairs(0.1)
+    whole = ssim(a, b)
+    monkeypatch.setattr(metrics, "_AT_ONCE", rows * 4 * a.shape[-1])
+    assert (ssim(a, b) - whole).abs().max() < 1e-14
+
+
 def test_ssim_looks_at_valid_windows_only() -> None:
     a, _ = pairs(0)
     b = a.clone()

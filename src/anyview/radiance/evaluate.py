@@ -234,5 +234,9 @@ def error_map(truth: Image, seen: Image) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def _side_by_side(truth: Image, seen: Image) -> np.ndarray:
-    images = [np.rint(image * 255).astype(np.uint8) for image in (truth, seen)]
-    return np.concatenate([*images, error_map(truth, seen)], axis=1)
+    height, width = truth.shape[:2]
+    sheet = np.empty((height, 3, width, 3), np.uint8)
+    for row in range(height):  # one at a time: whole images of floats are many times a sheet's memory
+        sheet[row, :2] = np.rint(np.stack([truth[row], seen[row]]) * 255)
+        sheet[row, 2] = error_map(truth[row][None], seen[row][None])[0]
+    return sheet.reshape(height, 3 * width, 3)

@@ -38,14 +38,13 @@ def render_view(renderer: Renderer, shot: Shot, chunk: Chunk | None = None) -> R
     """
     chunk = Chunk(renderer.rays_at_once) if chunk is None else chunk
     table, width, height = RayTable([shot]), shot.camera.width, shot.camera.height
-    out = np.empty((height * width, 5), np.float32)
+    rgb, depth, opacity = (np.empty((height * width, *more), np.float32) for more in ((3,), (), ()))
 
     def part(rows: slice) -> None:
         pixel = torch.arange(rows.start, rows.stop)
         row = torch.div(pixel, width, rounding_mode="floor")
         seen = renderer.render(table.rays(torch.zeros_like(pixel), row, pixel - row * width))
-        out[rows] = torch.cat([seen.rgb, seen.depth[:, None], seen.opacity[:, None]], 1).numpy()
+        rgb[rows], depth[rows], opacity[rows] = seen.rgb.numpy(), seen.depth.numpy(), seen.opacity.numpy()
 
     in_chunks(part, height * width, chunk)
-    planes = out.reshape(height, width, 5)
-    return RenderedView(planes[..., :3].copy(), planes[..., 3].copy(), planes[..., 4].copy())
+    return RenderedView(*(plane.reshape(height, width, *plane.shape[1:]) for plane in (rgb, depth, opacity)))
