@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -46,3 +48,27 @@ def test_impossible() -> None:
     for wrong in ({"batch": 0}, {"rate": 0.0}, {"ema": 1.0}, {"clip": -1.0}):
         with pytest.raises(OptionError, match=f"optimiser.{next(iter(wrong))}"):
             OptimiserOptions(**wrong)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_a_step_does_not_depend_on_how_a_checkpoint_lies_in_memory(kind: Literal["sgd", "adamw"]) -> None:
+    def fresh() -> tuple[nn.Conv2d, torch.optim.Optimizer]:
+        conv = nn.Conv2d(4, 6, 3).to(memory_format=torch.channels_last)
+        return conv, make_optimiser(conv, OptimiserOptions(kind=kind, rate=0.1))
+
+    def step(conv: nn.Conv2d, optimiser: torch.optim.Optimizer) -> None:
+        optimiser.zero_grad()
+        conv(torch.linspace(-1, 1, 4 * 25).reshape(1, 4, 5, 5)).square().sum().backward()
+        optimiser.step()
+
+    conv, optimiser = fresh()
+    step(conv, optimiser)
+    again, loaded = fresh()
+    again.load_state_dict(conv.state_dict())
+    state = copy.deepcopy(optimiser.state_dict())
+    for averages in state["state"].values():
+        averages.update({k: v.contiguous() for k, v in averages.items() if isinstance(v, torch.Tensor)})
+    loaded.load_state_dict(state)
+    step(conv, optimiser)
+    step(again, loaded)
+    assert torch.equal(conv.weight, again.weight)

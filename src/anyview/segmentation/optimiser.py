@@ -18,11 +18,25 @@ _WARMUP_SHARE = 0.1
 
 
 def make_optimiser(model: nn.Module, options: OptimiserOptions) -> torch.optim.Optimizer:
-    """Of the weights that learn."""
+    """Of the weights that learn; a step is one pass over each weight and its averages."""
     weights = [p for p in model.parameters() if p.requires_grad]
+    optimiser: torch.optim.Optimizer
     if options.kind == "adamw":
-        return torch.optim.AdamW(weights, options.rate, weight_decay=options.weight_decay)
-    return torch.optim.SGD(weights, options.rate, momentum=options.momentum, weight_decay=options.weight_decay)
+        optimiser = torch.optim.AdamW(weights, options.rate, weight_decay=options.weight_decay, fused=True)
+    else:
+        optimiser = torch.optim.SGD(
+            weights, options.rate, momentum=options.momentum, weight_decay=options.weight_decay, fused=True
+        )
+    optimiser.register_load_state_dict_post_hook(_lay_out)
+    return optimiser
+
+
+def _lay_out(optimiser: torch.optim.Optimizer) -> None:
+    """Averages from a checkpoint get their weight's order in memory (channels last), which fused steps rely on."""
+    for weight, averages in optimiser.state.items():
+        for name, value in averages.items():
+            if isinstance(value, torch.Tensor) and value.shape == weight.shape:
+                averages[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 def learning_rate(options: OptimiserOptions, step: int, share: float) -> float:

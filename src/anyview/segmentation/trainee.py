@@ -73,9 +73,10 @@ class MaskRCNNTrainee:
         self._ema = EMA(model, o.optimiser.ema, warmup=True) if o.optimiser.ema else None
         self._generator = torch.Generator(fabric.device).manual_seed(group.seed(seed))
         threads = max(cpu_count() // group.size, 1) if o.data.threads is None else o.data.threads
+        ahead = 0 if fabric.device.type == "cpu" else None  # threads beside a step slow it by more than they save
         self._batches = Batches(
             self._data.train, o.optimiser.batch, seed, vary=self._varied, bins=o.data.bins,
-            threads=threads, part=(group.rank, group.size),
+            threads=threads, ahead=ahead, part=(group.rank, group.size),
         )  # fmt: skip
 
     def state(self) -> dict[str, Stateful]:

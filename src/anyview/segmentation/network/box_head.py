@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anyview.segmentation.network.layers import Norm, conv_block, init_normal_for_relu
+from anyview.segmentation.network.layers import Norm, init_normal_for_relu, region_block
 
 SIDE: Final = 7
 """Samples along each side of a region."""
@@ -39,7 +39,7 @@ class ConvHead(nn.Sequential):
     """Four convolutions with norms and one hidden layer: version 2."""
 
     def __init__(self, channels: int, norm: Norm) -> None:
-        convs = [conv_block(channels, channels, 3, norm) for _ in range(4)]
+        convs = [region_block(channels, channels, norm) for _ in range(4)]
         hidden = nn.Linear(channels * SIDE**2, _WIDER * channels)
         super().__init__(*convs, nn.Flatten(), hidden, nn.ReLU(inplace=True))
         init_normal_for_relu(self)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import roi_align
 
-from anyview.segmentation.network.layers import Norm, conv_block, init_normal_for_relu
+from anyview.segmentation.network.layers import Norm, evenly, init_normal_for_relu, region_block
 from anyview.segmentation.network.targets import Truth
 
 SIDE: Final = 14
@@ -24,8 +24,7 @@ class MaskHead(nn.Sequential):
     """Four convolutions."""
 
     def __init__(self, channels: int, norm: Norm | None) -> None:
-        super().__init__(*(conv_block(channels, channels, 3, norm) for _ in range(4)))
-        self.has_norms = norm is not None
+        super().__init__(*(region_block(channels, channels, norm) for _ in range(4)))
         init_normal_for_relu(self)
 
 
@@ -40,7 +39,7 @@ class MaskPredictor(nn.Module):
 
     def forward(self, x: Float[Tensor, "R c 14 14"], labels: Int[Tensor, "R"]) -> Float[Tensor, "R 28 28"]:
         """The logits of each region's class, float32."""
-        hidden = torch.relu_(self.conv5_mask(x))
+        hidden = torch.relu_(evenly(self.conv5_mask, x))
         weight, bias = self.mask_fcn_logits.weight[labels, :, 0, 0], self.mask_fcn_logits.bias
         assert bias is not None
         return torch.einsum("rchw,rc->rhw", hidden, weight).float() + bias[labels].float()[:, None, None]

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 
 from anyview.segmentation.network import box_head, mask_head
 from anyview.segmentation.network.box_head import BoxPredictor, ConvHead, LinearHead, box_losses
@@ -27,7 +26,6 @@ from anyview.segmentation.network.targets import Truth, pick
 from anyview.segmentation.options import DetectionOptions
 
 _LEAST_SIDE = 1e-2  # pixels
-_EVEN = 16  # what the number of regions of the mask head is a multiple of
 
 
 class Detections(NamedTuple):
@@ -129,19 +127,7 @@ class RoIHeads(nn.Module):
 
     def _masks(self, maps: list[Tensor], regions: Tensor, labels: Tensor) -> Tensor:
         """Logits of each region's class."""
-        pooled = pool(maps, regions, mask_head.SIDE)
-        count = len(pooled)
-        norms_learn = self.training and self.mask_head.has_norms  # and would take the filling for regions
-        if not (norms_learn or torch.compiler.is_compiling()):
-            pooled, labels = _filled_up(pooled), _filled_up(labels)
-        return self.mask_predictor(self.mask_head(pooled), labels)[:count]
-
-
-def _filled_up(rows: Tensor) -> Tensor:
-    """Zeros added until the number of rows is even enough: oneDNN takes 0.1 to 1 s to write convolutions for a number
-    that it has not met before."""
-    extra = -len(rows) % _EVEN
-    return functional.pad(rows, (0, 0) * (rows.dim() - 1) + (0, extra)) if extra else rows
+        return self.mask_predictor(self.mask_head(pool(maps, regions, mask_head.SIDE)), labels)
 
 
 def _nothing(*modules: nn.Module) -> Float[Tensor, ""]:
