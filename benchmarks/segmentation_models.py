@@ -16,9 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torchvision.models import resnet
 from torchvision.models.detection import MaskRCNN as Peer
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import FrozenBatchNorm2d
 
 from anyview.formats.images import read_rgb
@@ -61,16 +65,24 @@ def pair(weights: Path | None, images: Sequence[Tensor], objects: float, side: i
 
 def twin(o: MaskRCNNOptions) -> Peer:
     """torchvision's model of our options, with random weights of a fixed seed."""
-    if o.version != 1:
-        raise SystemExit("the benchmark compares models of version 1")
     torch.manual_seed(0)
-    norm = partial(FrozenBatchNorm2d if o.frozen_norms else nn.BatchNorm2d, eps=o.norm_epsilon)
-    body = resnet_fpn_backbone(
-        backbone_name=o.body, weights=None, norm_layer=norm, trainable_layers=o.trained_stages
-    )  # fmt: skip
-    p, d = o.proposals, o.detections
+    c, p, d = o.channels, o.proposals, o.detections
+    body_norm = partial(FrozenBatchNorm2d if o.frozen_norms else nn.BatchNorm2d, eps=o.norm_epsilon)
+    norm = None if o.version == 1 else nn.BatchNorm2d
+    body = getattr(resnet, o.body)(weights=None, norm_layer=body_norm)
+    learning = ("layer4", "layer3", "layer2", "layer1", "conv1", "bn1")[
+        : 6 if o.trained_stages == 5 else o.trained_stages
+    ]
+    for name, weight in body.named_parameters():
+        weight.requires_grad_(name.startswith(learning))
+    outputs = [body.inplanes // 8 * 2**i for i in range(4)]
+    backbone = BackboneWithFPN(body, {f"layer{i + 1}": str(i) for i in range(4)}, outputs, c, norm_layer=norm)
+    hidden = TwoMLPHead(c * 49, 4 * c) if norm is None else FastRCNNConvFCHead((c, 7, 7), [c] * 4, [4 * c], norm)
     return Peer(
-        body, o.num_classes, o.images.min_size, o.images.max_size, list(o.images.mean), list(o.images.std),
+        backbone, None, o.images.min_size, o.images.max_size, list(o.images.mean), list(o.images.std),
+        rpn_head=RPNHead(c, o.anchors.per_place, o.proposal_depth), box_head=hidden,
+        box_predictor=FastRCNNPredictor(4 * c, o.num_classes), mask_head=MaskRCNNHeads(c, [c] * 4, 1, norm),
+        mask_predictor=MaskRCNNPredictor(c, c, o.num_classes),
         rpn_anchor_generator=AnchorGenerator(o.anchors.sizes, o.anchors.ratios),
         rpn_pre_nms_top_n_train=p.train_before_nms, rpn_pre_nms_top_n_test=p.before_nms,
         rpn_post_nms_top_n_train=p.train_after_nms, rpn_post_nms_top_n_test=p.after_nms,

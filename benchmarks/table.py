@@ -175,6 +175,33 @@ def segmentation_exactness(run: dict[str, Any]) -> list[str]:
     return lines
 
 
+def segmentation_demo() -> list[str]:
+    """What the small model learns."""
+    run = read("segmentation_demo")
+    if run is None:
+        return []
+    what = f"`anyview segment demo --max-minutes {run['minutes']:.0f}`, {run['pictures']} held-back pictures"
+    titles = {"box": "boxes", "mask": "masks"}
+    lines = [f"| {what} | AP | AP50 | AP75 |", "|---|---|---|---|"]
+    for kind, ap in run["ap"].items():
+        lines.append(f"| {titles[kind]} | {ap['AP']:.2f} | {ap['AP50']:.2f} | {ap['AP75']:.2f} |")
+    return lines
+
+
+def radiance_memory() -> list[str]:
+    """Peaks of radiance's commands at growing sizes."""
+    run = read("radiance_memory")
+    if run is None:
+        return []
+    sizes = list(run["sizes"])
+    head = " | ".join(f"{size} x {size}" for size in sizes)
+    lines = [f"| peak memory, pictures of | {head} |", "|---|" + "---|" * len(sizes)]
+    for field, command in (("grid", "train"), ("grid", "eval"), ("grid", "render"), ("mip", "train")):
+        cells = " | ".join(f"{run['sizes'][size][field][command] / 1024:.1f} GiB" for size in sizes)
+        lines.append(f"| `radiance {command}`, `{field}` | {cells} |")
+    return lines
+
+
 SEGMENTATION = {
     "inference": segmentation_steps,
     "training": segmentation_training,
@@ -201,7 +228,9 @@ def table() -> str:
         (sparse_runs(), [f"sparse_{name}" for name in SCENES], ""),
         (radiance_runs(), ["radiance_lego_half", "radiance_lego_half_geometry"], ""),
         (mip_steps(), ["mip_step"], ""),
+        (radiance_memory(), ["radiance_memory"], ""),
         (segmentation_tables(), ["segmentation"], ""),
+        (segmentation_demo(), ["segmentation_demo"], ""),
     ]
     return "\n\n".join("\n".join([*lines, "", measured(*names) + note]) for lines, names, note in parts if lines)
 

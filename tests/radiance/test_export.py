@@ -10,6 +10,7 @@ import torch
 
 from anyview.errors import OptionError, SceneError
 from anyview.formats.ply import read_ply
+from anyview.radiance import surface_views
 from anyview.radiance.export import export_points
 from anyview.radiance.rays import Rays
 from anyview.radiance.renderer import Seen
@@ -28,6 +29,18 @@ def test_points_lie_on_the_ball(tmp_path: Path) -> None:
     assert (cloud.rgb == [51, 102, 153]).all()
     cubes = np.floor(cloud.xyz / 0.2).astype(int)
     assert len(np.unique(cubes, axis=0)) > 0.98 * count
+
+
+def test_large_pictures_are_rendered_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(Ball(), tmp_path, all_sides=True)
+    sizes = [(shot.camera.width, shot.camera.height) for shot, _ in surface_views.surface_views(run, run.views.train)]
+    width, height = sizes[0]
+    monkeypatch.setattr(surface_views, "MOST_PIXELS", width * height // 8)  # 2 per side would be 4
+    seen = list(surface_views.surface_views(run, run.views.train))
+    assert {view.depth.shape for _, view in seen} == {(height // 3, width // 3)}
+    assert export_points(run, tmp_path / "points.ply") > 100
+    offsets = read_ply(tmp_path / "points.ply").xyz - CENTER
+    assert np.abs(np.linalg.norm(offsets, axis=1) - RADIUS).max() < 0.02
 
 
 def test_nothing_opaque(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def export_points(
     Args:
         run: the field.
         out: the file.
-        spacing: side of the cubes of which each gives one point, scene units; by default what a pixel covers.
+        spacing: side of the cubes of which each gives one point, scene units; by default a rendered pixel's.
         progress: told of every view.
         views: most training views that are rendered.
 

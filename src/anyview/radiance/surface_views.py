@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from anyview.errors import OptionError
@@ -16,6 +17,9 @@ from anyview.training.memory import Chunk
 
 VIEWS = 50
 """Most views that are rendered, unless asked for another number."""
+
+MOST_PIXELS = 1 << 21
+"""Of a picture that is rendered for the surface: a field's detail ends far before a camera's of 20 megapixels."""
 
 OPAQUE = 0.9
 """Opacity from which on a pixel sees a surface."""
@@ -35,7 +39,7 @@ def chosen(views: Sequence[View], most: int) -> Sequence[View]:
 
 
 def surface_views(run: Run, views: Sequence[View], progress: Progress = SILENT) -> Iterator[tuple[Shot, RenderedView]]:
-    """Render views, one at a time.
+    """Render views, one at a time; those of more than `MOST_PIXELS` reduced by a whole number per side.
 
     Args:
         run: the field.
@@ -46,5 +50,12 @@ def surface_views(run: Run, views: Sequence[View], progress: Progress = SILENT) 
         OutOfMemoryError: not even one ray fits.
     """
     chunk = Chunk(run.renderer.rays_at_once, note=progress.note)
-    for shot in shots_of(views, run.options.data.downscale):
+    for view in views:
+        (shot,) = shots_of([view], run.options.data.downscale)
+        (shot,) = shots_of([view], run.options.data.downscale * reduction(shot.camera.width * shot.camera.height))
         yield shot, render_view(run.renderer, shot, chunk)
+
+
+def reduction(pixels: int) -> int:
+    """Pixels per side that become one."""
+    return math.ceil(math.sqrt(pixels / MOST_PIXELS))

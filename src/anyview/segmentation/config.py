@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from anyview import __version__
-from anyview.errors import FormatError, OptionError, WorkspaceError
+from anyview.errors import FormatError, WorkspaceError
 from anyview.formats.files import atomic_write
-from anyview.segmentation.presets import PRESETS
+from anyview.segmentation import presets
 from anyview.segmentation.train_options import SegmentationOptions
 from anyview.training.config import from_yaml, to_yaml
 from anyview.training.settings import has_checkpoints, options_file, settled
@@ -41,9 +41,7 @@ def chosen(
         FormatError: the file is missing or not YAML.
         OptionError: an option or a preset is unknown, or cannot have this value.
     """
-    if preset is not None and preset not in PRESETS:
-        raise OptionError("no such preset", where="--preset", expected=", ".join(PRESETS), actual=preset)
-    usual = list(PRESETS[preset]) if preset is not None else []
+    usual = [] if preset is None else [*presets.preset(preset)]
     if given.get("weights") is not None and options_file(run, config) is None:
         usual += _PRETRAINED
     return settled(SegmentationOptions(), run, config, [*usual, *settings], given)

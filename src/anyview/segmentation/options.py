@@ -94,6 +94,8 @@ class DetectionOptions:
         positive_iou: a proposal is an object from this overlap on, background below.
         samples: proposals per image in the losses.
         positive_share: most of them that are objects, of 1.
+        mask_samples: most objects per image that the mask head learns from; None is all of these. Its convolutions cost
+            more than those of all boxes.
     """
 
     score_threshold: float = 0.05
@@ -103,6 +105,7 @@ class DetectionOptions:
     positive_iou: float = 0.5
     samples: int = 512
     positive_share: float = 0.25
+    mask_samples: int | None = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,11 @@ class MaskRCNNOptions:
     detections: DetectionOptions = field(default_factory=DetectionOptions)
 
     def __post_init__(self) -> None:
-        """Raise an OptionError where there would be no channels or a negative depth."""
+        """Raise an OptionError where there would be no channels, a negative depth, or masks without objects."""
+        masks = self.detections.mask_samples
+        if masks is not None and masks < 1:
+            where = "model.detections.mask_samples"
+            raise OptionError("option out of range", where=where, expected="1 or more", actual=masks)
         if self.channels < 1 or (self.proposals.depth or 0) < 0:
             actual = f"channels {self.channels}, proposals.depth {self.proposals.depth}"
             raise OptionError("no such model", expected="channels from 1, proposals.depth from 0", actual=actual)

@@ -20,7 +20,7 @@ from anyview.segmentation.network.candidates import best_candidates, candidates
 from anyview.segmentation.network.mask_head import MaskHead, MaskPredictor, mask_loss
 from anyview.segmentation.network.pooling import pool
 from anyview.segmentation.network.rpn import Proposals
-from anyview.segmentation.network.samples import draw
+from anyview.segmentation.network.samples import draw, spread_over
 from anyview.segmentation.network.suppression import best, suppress
 from anyview.segmentation.network.targets import Truth, pick
 from anyview.segmentation.options import DetectionOptions
@@ -114,8 +114,10 @@ class RoIHeads(nn.Module):
             nothing = _nothing(self.box_head, self.box_predictor)
             losses = {"loss_classifier": nothing, "loss_box_reg": nothing}
         if len(inside):
-            logits = self._masks(maps, inside, labels)
-            losses["loss_mask"] = mask_loss(logits, inside[:, 1:], drawn.image, drawn.which, truth)
+            few = spread_over(drawn.image, self.options.mask_samples)
+            inside = inside[few]
+            logits = self._masks(maps, inside, labels[few])
+            losses["loss_mask"] = mask_loss(logits, inside[:, 1:], drawn.image[few], drawn.which[few], truth)
         else:
             losses["loss_mask"] = _nothing(self.mask_head, self.mask_predictor)
         return losses

@@ -63,3 +63,18 @@ def draw(
     labels = torch.zeros_like(index)
     labels[objects] = pick([t.labels for t in truth], image[objects], index[objects])
     return Samples(regions, labels, objects, image[objects], index[objects])
+
+
+def spread_over(image: Int[Tensor, "K"], most: int | None) -> Bool[Tensor, "K"]:
+    """Of more objects in an image than `most`, so many, at equal distances; None takes all.
+
+    Args:
+        image: of each object, ascending.
+        most: per image.
+    """
+    if most is None:
+        return torch.ones_like(image, dtype=torch.bool)
+    counts = image.bincount()
+    place = torch.arange(len(image), device=image.device) - (counts.cumsum(0) - counts)[image]
+    number = counts[image]
+    return (number <= most) | ((place + 1) * most // number > place * most // number)
