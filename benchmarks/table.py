@@ -148,7 +148,7 @@ def segmentation_training(run: dict[str, Any]) -> list[str]:
     what = f"training step of Mask R-CNN, {len(run['batch'])} photographs"
     lines = [f"| {what} | images per second | to torchvision |", "|---|---|---|"]
     for name, times in run["ratio"].items():
-        lines.append(f"| {titles[name]} | {run['images_per_second'][name]:.2f} | {times:.2f}x |")
+        lines.append(f"| {titles[name]} | {run['images_per_second'][name]:.3f} | {times:.2f}x |")
     return lines
 
 
