@@ -1,4 +1,4 @@
-"""A constant norm in its convolution: the same function, forward and backward."""
+"""A constant norm in its convolution, and regions filled up: the same function, forward and backward."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from anyview.segmentation.network.layers import FrozenBatchNorm, normed
+from anyview.segmentation.network.layers import FrozenBatchNorm, conv_block, normed, region_block
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
@@ -30,3 +30,21 @@ def test_a_constant_norm_scales_the_weights(dtype: torch.dtype, last: bool) -> N
             strict=True,
         ):
             torch.testing.assert_close(a, b, rtol=0, atol=1e-13)  # measured: 7.1e-15
+
+
+@pytest.mark.parametrize("regions", [1, 5, 16, 150])
+def test_filling_up_regions_changes_nothing(regions: int) -> None:
+    g = torch.Generator().manual_seed(8)
+    x = torch.randn((regions, 4, 7, 7), generator=g, dtype=torch.float64)
+    filled = region_block(4, 6, nn.BatchNorm2d).double()
+    plain = conv_block(4, 6, 3, nn.BatchNorm2d).double()
+    plain.load_state_dict(filled.state_dict())
+    seen: list[int] = []
+    filled[0].register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
+    slopes = []
+    for block in (filled, plain):
+        y = block(x)
+        slopes.append([y, *torch.autograd.grad(y.square().sum(), list(block.parameters())), block[1].running_var])
+    assert seen == [{1: 16, 5: 16, 16: 16, 150: 160}[regions]]
+    for a, b in zip(*slopes, strict=True):
+        assert (a - b).abs().max() < 1e-11 * b.abs().max().clamp_min(1)

@@ -94,12 +94,10 @@ def normed(
 
 
 def evenly(conv: nn.Module, x: Float[Tensor, "R c h w"]) -> Float[Tensor, "R C H W"]:
-    """A convolution of regions, zeros added until their number is even enough, at most an eighth beyond 128.
-
-    oneDNN takes 0.1 to 1 s to write a convolution for a number that it has not met before.
-    """
+    """A convolution of regions; on processors zeros fill up until their number is even enough, at most an eighth beyond
+    128, for oneDNN takes 0.1 to 1 s to write a convolution for a number that it has not met before."""
     extra = -len(x) % max(_EVEN, 1 << max(len(x).bit_length() - 4, 0))
-    if not extra or torch.compiler.is_compiling():
+    if not extra or x.device.type != "cpu" or torch.compiler.is_compiling():
         return conv(x)
     return conv(functional.pad(x, (0, 0, 0, 0, 0, 0, 0, extra)))[: len(x)]
 
