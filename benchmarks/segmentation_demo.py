@@ -54,7 +54,7 @@ def figures(run: Path) -> dict[str, Any]:
     judged = json.loads((run / "val.json").read_text())
     with (run / "log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    seen = sum(float(row["items"]) for row in rows[:1]) * int(rows[-1]["step"])
+    steps = int(rows[-1]["step"])
     on_the_way = [
         {"step": int(row["step"]), "seconds": round(float(row["seconds"]), 1), "mask_ap": float(row[key])}
         for row in rows
@@ -62,8 +62,8 @@ def figures(run: Path) -> dict[str, Any]:
     ]
     return {
         "minutes": round(float(max((row["seconds"] for row in rows if row["seconds"]), key=float)) / 60, 2),
-        "steps": int(rows[-1]["step"]),
-        "images_seen": int(seen),
+        "steps": steps,
+        "images_seen": steps * int(float(rows[0]["items"])),
         "weights_of_step": judged["step"],
         "pictures": judged["images"],
         "ap": {kind: {k: v and round(v, 4) for k, v in judged[kind].items()} for kind in ("box", "mask")},

@@ -50,12 +50,8 @@ def surface_views(run: Run, views: Sequence[View], progress: Progress = SILENT) 
         OutOfMemoryError: not even one ray fits.
     """
     chunk = Chunk(run.renderer.rays_at_once, note=progress.note)
+    downscale = run.options.data.downscale
     for view in views:
-        (shot,) = shots_of([view], run.options.data.downscale)
-        (shot,) = shots_of([view], run.options.data.downscale * reduction(shot.camera.width * shot.camera.height))
+        pixels = (view.camera.width // downscale) * (view.camera.height // downscale)
+        (shot,) = shots_of([view], downscale * math.ceil(math.sqrt(pixels / MOST_PIXELS)))
         yield shot, render_view(run.renderer, shot, chunk)
-
-
-def reduction(pixels: int) -> int:
-    """Pixels per side that become one."""
-    return math.ceil(math.sqrt(pixels / MOST_PIXELS))
