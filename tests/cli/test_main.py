@@ -86,3 +86,19 @@ def test_doctor_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert "BROKEN" not in text
     for name in ("python", "numba", "processor", "memory", "disk", "torch"):
         assert name in text
+
+
+def test_asked_to_end() -> None:
+    """SIGTERM is answered as Ctrl-C is, also after COLMAP's library came, which would print a stack trace."""
+    code = (
+        "import signal\n"
+        "from anyview.cli import main, parse\n"
+        "def work(arguments):\n"
+        "    from anyview.cameras.colmap import pycolmap\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+        "parse.parse = work\n"
+        "main.entry()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert ended.stderr == "\nanyview: interrupted; the same command goes on from here\n"

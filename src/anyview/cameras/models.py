@@ -39,7 +39,7 @@ class Camera:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", tuple(float(p) for p in self.params))
-        import pycolmap
+        from anyview.cameras.colmap import pycolmap
 
         known = pycolmap.CameraModelId.__members__
         if self.model not in known or self.model == "INVALID":
@@ -109,6 +109,6 @@ class Camera:
 
     def to_colmap(self) -> Any:
         """The same camera as a `pycolmap.Camera`, without an id."""
-        import pycolmap
+        from anyview.cameras.colmap import pycolmap
 
         return pycolmap.Camera(model=self.model, width=self.width, height=self.height, params=list(self.params))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,8 @@ _LEAST_ADDRESS_SPACE = 640 << 20  # bytes; with less, OpenCV's and COLMAP's libr
 
 def entry() -> None:
     """What the installed script calls."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # nobody chose to ignore it
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is half-written is cleared away, as on Ctrl-C
     sys.exit(main(sys.argv[1:]))
 
 

@@ -27,7 +27,7 @@ def undistorted_camera(camera: Camera) -> Camera:
     Raises:
         SceneError: a camera that COLMAP cannot undistort.
     """
-    import pycolmap
+    from anyview.cameras.colmap import pycolmap
 
     if is_straight(camera):
         return Camera.pinhole(camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy)

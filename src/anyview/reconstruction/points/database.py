@@ -13,9 +13,9 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-import pycolmap
 from jaxtyping import Float32, Int32, Int64
 
+from anyview.cameras.colmap import pycolmap
 from anyview.cameras.models import Camera
 from anyview.reconstruction.points.features import Features
 from anyview.reconstruction.points.matching import pair_geometry

@@ -12,8 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pycolmap
 
+from anyview.cameras.colmap import pycolmap
 from anyview.cameras.poses import compose, inverse, rotation_from_quaternion
 from anyview.formats.colmap import ColmapModel, write_model
 from anyview.scene.scene import Scene, View

@@ -1,0 +1,18 @@
+"""COLMAP's library, `pycolmap`, without its handler of SIGTERM.
+
+Importing it makes glog print a stack trace where a process is asked to end, whoever heard that signal before.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+_heard = signal.getsignal(signal.SIGTERM)  # before the next line
+
+import pycolmap  # noqa: E402
+
+if _heard is not None and threading.current_thread() is threading.main_thread():  # others may not set it
+    signal.signal(signal.SIGTERM, _heard)
+
+__all__ = ["pycolmap"]
