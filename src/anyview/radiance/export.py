@@ -52,7 +52,8 @@ def export_points(
         raise OptionError("points need a distance", where="--spacing", expected="above 0", actual=spacing)
     of = chosen(run.views.train, views)
     fine: float | None = None
-    found: list[Float64[np.ndarray, "N 10"]] = []  # of one view: position, normal, colour, weight
+    cloud: Float64[np.ndarray, "N 10"] = np.empty((0, 10))  # position, normal, colour, weight
+    found: list[Float64[np.ndarray, "N 10"]] = []  # the same of views that are not in the cloud yet
     sights: list[Sight] = []
     with progress.stage("views", len(of)) as advance:
         for shot, seen in surface_views(run, of, progress):
@@ -60,11 +61,13 @@ def export_points(
                 fine = float(np.median(seen.depth[seen.depth > 0]) / shot.camera.fx)
             if fine is not None:
                 found.append(thinned(surface_points(shot, seen), fine))
+                if sum(map(len, found)) > len(cloud):  # what several views see is kept once
+                    cloud, found = thinned(np.concatenate([cloud, *found]), fine), []
             sights.append(Sight(shot, np.where(seen.opacity >= OPAQUE, seen.depth, np.float32(0))))
             advance()
-    if fine is None or not any(len(part) for part in found):
+    if fine is None or not len(cloud):
         raise SceneError("the field is nowhere opaque", where=run.folder, hint="train it longer")
-    cloud, wanted = thinned(np.concatenate(found), fine), min(_AGREE, len(sights))
+    cloud, wanted = thinned(np.concatenate([cloud, *found]), fine), min(_AGREE, len(sights))
     cloud = cloud[agreeing_views(cloud[:, :3], cloud[:, 3:6], sights, _CLOSE) >= wanted]
     if not len(cloud):
         raise SceneError(f"no {wanted} views agree on a surface", where=run.folder, hint="train it longer")

@@ -17,26 +17,37 @@ _WARMUP_START = 1e-3
 _WARMUP_SHARE = 0.1
 
 
-def make_optimiser(model: nn.Module, options: OptimiserOptions) -> torch.optim.Optimizer:
-    """Of the weights that learn; a step is one pass over each weight and its averages."""
-    weights = [p for p in model.parameters() if p.requires_grad]
-    optimiser: torch.optim.Optimizer
+class StepWeights:
+    """A model's weights that learn, as an optimiser takes them: views with the dimensions in the order of the memory.
+
+    Torch's fused steps on processors copy gradients whose channels are last, and silently misread a gradient or an
+    average that lies otherwise than its weight (2.15).
+
+    Args:
+        model: on its device, in its final order in memory.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._weights = [p for p in model.parameters() if p.requires_grad]
+        self._orders = [sorted(range(p.ndim), key=p.stride().__getitem__, reverse=True) for p in self._weights]
+        self.views = [
+            nn.Parameter(p.detach().permute(order)) for p, order in zip(self._weights, self._orders, strict=True)
+        ]
+
+    def take_gradients(self) -> None:
+        """Give the views the weights' gradients; to be called between the backward pass and whatever uses them."""
+        for weight, view, order in zip(self._weights, self.views, self._orders, strict=True):
+            view.grad = None if weight.grad is None else weight.grad.permute(order).contiguous()
+
+
+def make_optimiser(weights: StepWeights, options: OptimiserOptions) -> torch.optim.Optimizer:
+    """A step is one pass over each weight and its averages."""
     if options.kind == "adamw":
-        optimiser = torch.optim.AdamW(weights, options.rate, weight_decay=options.weight_decay, fused=True)
-    else:
-        optimiser = torch.optim.SGD(
-            weights, options.rate, momentum=options.momentum, weight_decay=options.weight_decay, fused=True
-        )
-    optimiser.register_load_state_dict_post_hook(_lay_out)
-    return optimiser
-
-
-def _lay_out(optimiser: torch.optim.Optimizer) -> None:
-    """Averages from a checkpoint get their weight's order in memory (channels last), which fused steps rely on."""
-    for weight, averages in optimiser.state.items():
-        for name, value in averages.items():
-            if isinstance(value, torch.Tensor) and value.shape == weight.shape:
-                averages[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
+        betas = (0.9, options.beta2)
+        return torch.optim.AdamW(weights.views, options.rate, betas, weight_decay=options.weight_decay, fused=True)
+    return torch.optim.SGD(
+        weights.views, options.rate, momentum=options.momentum, weight_decay=options.weight_decay, fused=True
+    )
 
 
 def learning_rate(options: OptimiserOptions, step: int, share: float) -> float:

@@ -18,7 +18,7 @@ from anyview.segmentation.data.items import InstanceData, Item
 from anyview.segmentation.data.subset import spread
 from anyview.segmentation.evaluate import score
 from anyview.segmentation.mask_rcnn import MaskRCNN
-from anyview.segmentation.optimiser import learning_rate, make_optimiser
+from anyview.segmentation.optimiser import StepWeights, learning_rate, make_optimiser
 from anyview.segmentation.train_data import TrainingData
 from anyview.segmentation.train_options import SegmentationOptions
 from anyview.segmentation.trained import NAME, VERSION, NormEpsilon
@@ -68,7 +68,8 @@ class MaskRCNNTrainee:
         self._load(model)
         model.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._fabric = fabric
-        self._model, self._optimiser = fabric.setup(model, make_optimiser(model, o.optimiser))
+        self._weights = StepWeights(model)
+        self._model, self._optimiser = fabric.setup(model, make_optimiser(self._weights, o.optimiser))
         self._plain = model
         self._ema = EMA(model, o.optimiser.ema, warmup=True) if o.optimiser.ema else None
         self._generator = torch.Generator(fabric.device).manual_seed(group.seed(seed))
@@ -100,11 +101,13 @@ class MaskRCNNTrainee:
         self._model.train()
         losses: dict[str, Tensor] = self._model(images, targets, self._generator)
         loss = torch.stack(list(losses.values())).sum()
+        self._model.zero_grad()
         self._optimiser.zero_grad()
         self._fabric.backward(loss)
         # norms that are not frozen see their own process's images only; the first process's statistics are kept
         found = torch.stack([loss.detach(), *(part.detach() for part in losses.values())])
         total, *means = self._group.average(self._model.parameters(), found).unbind()
+        self._weights.take_gradients()
         if o.clip:  # what is not finite is the loop's to report
             self._fabric.clip_gradients(self._model, self._optimiser, max_norm=o.clip, error_if_nonfinite=False)
         self._optimiser.step()
