@@ -1,6 +1,7 @@
 """COLMAP's library, `pycolmap`, without its handler of SIGTERM.
 
-Importing it makes glog print a stack trace where a process is asked to end, whoever heard that signal before.
+Importing it makes glog print a stack trace where a process is asked to end, whoever heard that signal before. Only a
+program's first thread can take that back, so modules import this at their top, not when a thread gets there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ _heard = signal.getsignal(signal.SIGTERM)  # before the next line
 
 import pycolmap  # noqa: E402
 
-if _heard is not None and threading.current_thread() is threading.main_thread():  # others may not set it
+if _heard is not None and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGTERM, _heard)
 
 __all__ = ["pycolmap"]
