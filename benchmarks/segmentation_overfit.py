@@ -1,6 +1,6 @@
 """The chain train, eval, predict on a few photographs with COCO's annotations, learnt by heart from random weights.
 
-usage: python benchmarks/segmentation_overfit.py COCO_DIR OUT [--images 8] [--steps 500] [--side 320]
+usage: python benchmarks/segmentation_overfit.py COCO_DIR OUT [--images 8] [--steps 400] [--batch 4] [--side 320]
 
 Photographs and annotations of COCO_DIR's training split are copied into OUT/data, where the same ones are learnt from
 and judged by: a model whose losses, coding of boxes or masks were wrong anywhere could not learn them. Every command is
@@ -53,12 +53,13 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--images", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--batch", type=int, default=4, help="photographs in a step")
     parser.add_argument("--side", type=int, default=320, help="shorter side of what the network sees, pixels")
     a = parser.parse_args()
     content = some_of(a.data, a.out / "data", a.images)
     settings = (
-        f"model.images.min_size=[{a.side}]", f"model.images.max_size={2 * a.side}", f"optimiser.batch={a.images}",
+        f"model.images.min_size=[{a.side}]", f"model.images.max_size={2 * a.side}", f"optimiser.batch={a.batch}",
         f"loop.steps={a.steps}", f"loop.validate_every={a.steps // 4}",
         "model.anchors.sizes=[[16],[32],[64],[128],[256]]",
         "model.detections.samples=64", "model.detections.most=100", "optimiser.ema=0.98", "optimiser.weight_decay=0",

@@ -202,6 +202,19 @@ def radiance_memory() -> list[str]:
     return lines
 
 
+def radiance_surfaces() -> list[str]:
+    """What a field says about the surface, beside the truth."""
+    lines = []
+    for name in SCENES:
+        run = read(f"radiance_surface_{name}")
+        for kind, title in (("points", "points"), ("mesh", "vertices of the mesh")) if run else ():
+            f1 = " / ".join(f"{run[kind][k]['f1']:.3f}" for k in ("1px", "2px", "4px"))
+            what = f"`{name}` | {run['minutes']:.0f} minutes" if kind == "points" else " | "
+            lines.append(f"| {what} | {title} | {f1} |")
+    head = "| scene | field `grid` | `radiance export` | F1 at 1 / 2 / 4 pixel footprints |"
+    return [head, "|---|---|---|---|", *lines] if lines else []
+
+
 SEGMENTATION = {
     "inference": segmentation_steps,
     "training": segmentation_training,
@@ -227,6 +240,7 @@ def table() -> str:
         (whole_runs(), [f"geometry_{name}" for name in SCENES], " " + NOTE),
         (sparse_runs(), [f"sparse_{name}" for name in SCENES], ""),
         (radiance_runs(), ["radiance_lego_half", "radiance_lego_half_geometry"], ""),
+        (radiance_surfaces(), [f"radiance_surface_{name}" for name in SCENES], ""),
         (mip_steps(), ["mip_step"], ""),
         (radiance_memory(), ["radiance_memory"], ""),
         (segmentation_tables(), ["segmentation"], ""),

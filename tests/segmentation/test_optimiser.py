@@ -45,8 +45,9 @@ def test_frozen_weights_stay_out() -> None:
 
 
 def test_impossible() -> None:
-    for wrong in ({"batch": 0}, {"rate": 0.0}, {"ema": 1.0}, {"beta2": 1.0}, {"clip": -1.0}):
-        with pytest.raises(OptionError, match=f"optimiser.{next(iter(wrong))}"):
+    below_zero = ("batch", "rate", "clip", "drop", "ema")
+    for wrong in (*({name: -1} for name in below_zero), {"ema": 1.0}, {"beta2": 1.0}, {"drops": (5.0,)}):
+        with pytest.raises(OptionError, match=f"optimiser.{next(iter(wrong))}:"):
             OptimiserOptions(**wrong)
 
 

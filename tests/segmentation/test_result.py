@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from anyview.errors import OptionError
+from anyview.formats.coco import result_dicts
 from anyview.formats.coco_masks import decode_mask, encode_crop, encode_mask
 from anyview.formats.images import read_rgb
 from anyview.segmentation.data.classes import Classes
@@ -63,7 +65,8 @@ def test_select() -> None:
 
 
 def test_to_coco() -> None:
-    found = result().to_coco(5)
+    found = result().coco_results(5)
+    assert json.loads(json.dumps(result().to_coco(5))) == result_dicts(found)
     assert [(r.image_id, r.category_id) for r in found] == [(5, 7), (5, 40), (5, 7)]
     assert [r.box for r in found] == [(3, 2, 9, 8), (9, 7, 6, 6), (25, 0, 5, 20)]
     for r, mask in zip(found, whole_masks(), strict=True):
@@ -76,7 +79,7 @@ def test_labels_that_nothing_has_are_left_out() -> None:
     made = result_of(found, "a.png", CLASSES)
     assert made.names == ["dog", "cup"]
     assert np.array_equal(made.masks(), whole_masks()[1:])
-    assert [r.category_id for r in made.to_coco(0)] == [40, 7]
+    assert [r.category_id for r in made.coco_results(0)] == [40, 7]
 
 
 @given(st.data())
@@ -92,7 +95,8 @@ def test_run_lengths_of_a_crop_are_those_of_the_mask(data: st.DataObject) -> Non
     assert np.array_equal(decode_mask(rle), mask)
 
 
-def test_supervision_is_asked_for_by_name() -> None:
+def test_supervision_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anyview.segmentation.result.find_spec", lambda name: None)
     with pytest.raises(OptionError, match="the package supervision is not installed"):
         result().to_supervision()
 

@@ -36,6 +36,15 @@ def test_both_splits(folder: Path, tmp_path: Path) -> None:
         assert data.fingerprint() != before.fingerprint()
 
 
+def test_crowds_are_learnt_from_as_crowds(folder: Path, tmp_path: Path) -> None:
+    """They come marked: what lies in them is neither an object nor background."""
+    data = training_data(folder, options(tmp_path))
+    _, target = data.train[0]
+    assert target["iscrowd"].tolist() == [0, 0, 1]
+    assert data.val is not None
+    assert data.val[0][1]["iscrowd"].tolist() == [0, 0]
+
+
 def test_some_are_held_back_where_none_are_there(folder: Path, tmp_path: Path) -> None:
     shutil.rmtree(folder / "val2017")
     (folder / "annotations" / "instances_val2017.json").unlink()

@@ -150,6 +150,9 @@ def test_files_that_are_no_weights(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="the file of weights cannot be read"):
         load_weights(model, tmp_path / "code.pth")
     assert not (tmp_path / "ran").exists()
+    torch.save({1: torch.ones(2)}, tmp_path / "numbers.pth")
+    with pytest.raises(FormatError, match=r"no state dict .*expected tensors by name, found dict"):
+        load_weights(model, tmp_path / "numbers.pth")
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(FormatError, match=r"no state dict .*expected tensors by name, found list"):
         load_weights(model, tmp_path / "list.pth")

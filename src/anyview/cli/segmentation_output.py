@@ -44,7 +44,7 @@ def print_demo(run: Path, made: SegmentationDemo) -> None:
     print_page(made.page, 10)
     screen = console()
     screen.print(f"picture    {made.sheet}", markup=False)
-    screen.print(f"next       anyview segment train COCO_DIR --out RUN --weights {run}", markup=False)
+    screen.print(f"next       anyview segment train COCO_DIR --out RUN --weights {run} --reset-heads", markup=False)
 
 
 def _figure(value: float | None) -> str:

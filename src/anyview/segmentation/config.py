@@ -27,8 +27,8 @@ def chosen(
     run: Path, config: Path | None, preset: str | None, settings: Sequence[str], given: Mapping[str, object]
 ) -> SegmentationOptions:
     """Options of a training, the more particular before the more general: `given`, `settings`, the preset, the file's
-    (else the run's own, else the defaults). Weights that are given freeze norms and the body's first stages where no
-    file and no run says otherwise.
+    (else the run's own, else the defaults). Where no file and no run says otherwise, weights that are given freeze
+    norms and the body's first stages, and those of another run bring its model's options.
 
     Args:
         run: the run's folder, which need not be there.
@@ -42,9 +42,12 @@ def chosen(
         OptionError: an option or a preset is unknown, or cannot have this value.
     """
     usual = [] if preset is None else [*presets.preset(preset)]
-    if given.get("weights") is not None and options_file(run, config) is None:
+    defaults, weights = SegmentationOptions(), given.get("weights")
+    if weights is not None and options_file(run, config) is None:
         usual += _PRETRAINED
-    return settled(SegmentationOptions(), run, config, [*usual, *settings], given)
+        if config_path(Path(str(weights))).is_file():
+            defaults = replace(defaults, model=read_config(Path(str(weights))).model)
+    return settled(defaults, run, config, [*usual, *settings], given)
 
 
 def read_config(run: Path) -> SegmentationOptions:

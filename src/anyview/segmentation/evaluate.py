@@ -81,7 +81,7 @@ def _results(model: MaskRCNN, data: InstanceData, precision: str) -> Iterator[tu
             found = model.detect(images, masks="crops")
         results: list[CocoResult] = []
         for one, (_, target) in zip(found, items, strict=True):
-            results += result_of(one, "", data.classes).to_coco(int(target["image_id"]))
+            results += result_of(one, "", data.classes).coco_results(int(target["image_id"]))
         yield len(numbers), results
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from anyview.errors import OptionError
 from anyview.progress import SILENT, Progress
+from anyview.segmentation.data.classes import coco_classes
 from anyview.segmentation.mask_rcnn import MaskRCNN
 from anyview.segmentation.train_options import SegmentationOptions
 from anyview.segmentation.trained import NormEpsilon
 from anyview.segmentation.weights import HEADS, load_body, load_state, load_weights
 
-_COCO_OUTPUTS = 91
 _KNOWN = ("COCO_V1", "IMAGENET1K_V1")
 
 
@@ -42,8 +42,10 @@ def load_first(model: MaskRCNN, options: SegmentationOptions, progress: Progress
     if name == "IMAGENET1K_V1":
         load_body(model, name)
     elif name == "COCO_V1":
+        own = {key: value.clone() for key, value in model.state_dict().items() if key.startswith(HEADS)}
         load_weights(model, name, reset_heads=True)
-        if options.model.num_classes != _COCO_OUTPUTS:
+        if options.classes != coco_classes().names:
+            model.load_state_dict(own, strict=False)  # as many classes are not the same classes
             progress.note(f"the last layers begin anew: {options.model.num_classes - 1} classes, not COCO's")
     elif Path(name).is_dir():
         _load_run(model, Path(name), options, progress)

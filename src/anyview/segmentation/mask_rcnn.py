@@ -112,6 +112,8 @@ class MaskRCNN(nn.Module):
     ) -> list[Found]:
         """The objects in each image, best first, whatever the mode.
 
+        In training mode norms that learn take, and keep, the statistics of these images, as torch's norms do.
+
         Args:
             images: see `forward`.
             min_score: detections below cost no mask; beside the threshold that the model's options give.

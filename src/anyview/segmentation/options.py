@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -11,6 +12,14 @@ Body: TypeAlias = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
 
 _RATIOS = (0.5, 1.0, 2.0)
 _SIZES = (32.0, 64.0, 128.0, 256.0, 512.0)
+
+
+def _in_range(where: str, low: float, high: float, **values: float) -> None:
+    """Raise an OptionError where a value is none of these."""
+    for name, value in values.items():
+        if not low <= value <= high:
+            expected = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
+            raise OptionError("option out of range", where=f"{where}.{name}", expected=expected, actual=value)
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,14 @@ class ImageOptions:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     multiple: int = 32
+
+    def __post_init__(self) -> None:
+        """Raise an OptionError where a value cannot work."""
+        where = "model.images"
+        if not self.min_size:
+            raise OptionError("no size of images", where=f"{where}.min_size", expected="one number at least", actual="")
+        _in_range(where, 1, math.inf, min_size=min(self.min_size), max_size=self.max_size, multiple=self.multiple)
+        _in_range(where, 1e-6, math.inf, std=min(self.std))
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,15 @@ class ProposalOptions:
     positive_share: float = 0.5
     depth: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raise an OptionError where a value cannot work."""
+        where = "model.proposals"
+        for name in ("before_nms", "after_nms", "train_before_nms", "train_after_nms", "samples"):
+            _in_range(where, 1, math.inf, **{name: getattr(self, name)})
+        for name in ("nms_threshold", "score_threshold", "positive_iou", "negative_iou", "positive_share"):
+            _in_range(where, 0, 1, **{name: getattr(self, name)})
+        _in_range(where, 0, math.inf, depth=self.depth or 0)
+
 
 @dataclass(frozen=True)
 class DetectionOptions:
@@ -106,6 +132,15 @@ class DetectionOptions:
     samples: int = 512
     positive_share: float = 0.25
     mask_samples: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise an OptionError where a value cannot work."""
+        where = "model.detections"
+        for name in ("most", "candidates", "samples"):
+            _in_range(where, 1, math.inf, **{name: getattr(self, name)})
+        for name in ("score_threshold", "nms_threshold", "positive_iou", "positive_share"):
+            _in_range(where, 0, 1, **{name: getattr(self, name)})
+        _in_range(where, 1, math.inf, mask_samples=1 if self.mask_samples is None else self.mask_samples)
 
 
 @dataclass(frozen=True)
@@ -137,14 +172,9 @@ class MaskRCNNOptions:
     detections: DetectionOptions = field(default_factory=DetectionOptions)
 
     def __post_init__(self) -> None:
-        """Raise an OptionError where there would be no channels, a negative depth, or masks without objects."""
-        masks = self.detections.mask_samples
-        if masks is not None and masks < 1:
-            where = "model.detections.mask_samples"
-            raise OptionError("option out of range", where=where, expected="1 or more", actual=masks)
-        if self.channels < 1 or (self.proposals.depth or 0) < 0:
-            actual = f"channels {self.channels}, proposals.depth {self.proposals.depth}"
-            raise OptionError("no such model", expected="channels from 1, proposals.depth from 0", actual=actual)
+        """Raise an OptionError where a value cannot work."""
+        _in_range("model", 1, math.inf, channels=self.channels, num_classes=self.num_classes)
+        _in_range("model", 0, 5, trained_stages=self.trained_stages)
 
     @property
     def proposal_depth(self) -> int:

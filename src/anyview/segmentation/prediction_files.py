@@ -46,7 +46,7 @@ def image_facts(stored: Result) -> dict[str, Any]:
     Args:
         stored: what was found, in the stored pixels.
     """
-    found = stored.to_coco(0)
+    found = stored.coco_results(0)
     areas = [mask_area(r.mask) if isinstance(r.mask, RLE) else 0 for r in found]
     objects = [{**entry, "area": area} for entry, area in zip(result_dicts(found), areas, strict=True)]
     return {"height": stored.size[0], "width": stored.size[1], "objects": objects}

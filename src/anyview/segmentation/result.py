@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from anyview.errors import OptionError
-from anyview.formats.coco import CocoResult
+from anyview.formats.coco import CocoResult, result_dicts
 from anyview.formats.coco_masks import encode_crop
 from anyview.segmentation.data.classes import Classes
 from anyview.segmentation.mask_rcnn import Found
@@ -104,8 +104,12 @@ class Result:
             whole[top : top + crop.shape[0], left : left + crop.shape[1]][crop] = number + 1
         return whole
 
-    def to_coco(self, image_id: int) -> list[CocoResult]:
-        """As COCO's evaluation takes it."""
+    def to_coco(self, image_id: int) -> list[dict[str, Any]]:
+        """Entries of a file of results, as COCO's evaluation takes it: they can be written as JSON."""
+        return result_dicts(self.coco_results(image_id))
+
+    def coco_results(self, image_id: int) -> list[CocoResult]:
+        """The same as records."""
         found = []
         corners_and_crops = zip(self.crops.corners, self.crops.crops, strict=True)
         rows = zip(self.boxes.tolist(), self.labels.tolist(), self.scores.tolist(), corners_and_crops, strict=True)

@@ -53,12 +53,12 @@ def training_data(folder: str | Path, options: SegmentationOptions, progress: Pr
     if str(folder) == SYNTHETIC:
         held = synthetic(options.synthetic, "val") if options.synthetic.validation else None
         return TrainingData(synthetic(options.synthetic, "train"), held)
-    train = open_data(folder, "train", progress=progress)
+    train = open_data(folder, "train", crowds=True, progress=progress)
     if train is None:
         raise OptionError("nothing to learn from", where=folder, expected="images of the split `train`")
     numbering = _numbering(options, train.classes)
     if numbering != "contiguous":
-        train = open_data(folder, "train", numbering=numbering)
+        train = open_data(folder, "train", numbering=numbering, crowds=True)
         assert train is not None
     val = open_data(folder, "val", classes=train.classes, progress=progress)
     if val is not None:

@@ -113,6 +113,10 @@ class OptimiserOptions:
     def __post_init__(self) -> None:
         """Raise an OptionError where a value cannot work."""
         _at_least("optimiser", self, batch=1, momentum=0, weight_decay=0, warmup_steps=0, last_rate=0, clip=0)
+        for name, shares in (("drop", [self.drop]), ("drops", self.drops)):
+            if not all(0 <= share <= 1 for share in shares):
+                actual = getattr(self, name)
+                raise OptionError("option out of range", where=f"optimiser.{name}", expected="0 to 1", actual=actual)
         if not self.rate > 0:
             raise OptionError("option out of range", where="optimiser.rate", expected="above 0", actual=self.rate)
         for name in ("ema", "beta2"):

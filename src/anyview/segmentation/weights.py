@@ -7,7 +7,6 @@ import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.error import URLError
 
 import torch
 from safetensors import SafetensorError
@@ -126,6 +125,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise OptionError("the file of weights cannot be opened", where=path, actual=str(error)) from error
     except _DAMAGED as error:
         if is_out_of_memory(error):
             raise
@@ -142,7 +143,9 @@ def _tensors(state: Any, path: Path) -> dict[str, Tensor]:
     """The state dict itself, or the one under `model`, where torchvision's training script puts it."""
     if isinstance(state, dict) and isinstance(state.get("model"), dict):
         state = state["model"]
-    if not isinstance(state, dict) or not all(isinstance(x, Tensor) for x in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise FormatError(
             "the file holds no state dict", where=path, expected="tensors by name", actual=type(state).__name__
         )
@@ -155,7 +158,7 @@ def _downloaded(url: str, progress: bool) -> dict[str, Tensor]:
         return torch.hub.load_state_dict_from_url(
             url, map_location="cpu", progress=progress, check_hash=True, weights_only=True
         )
-    except (URLError, TimeoutError, ConnectionError) as error:
+    except OSError as error:  # URLError is one
         raise OptionError(
             "weights cannot be downloaded",
             where=url,

@@ -47,7 +47,7 @@ class CocoInstances:
         folders: where the images may lie; the first that has the first image has them all.
         classes: of the model; None makes them of the file's categories.
         numbering: of these classes, see `classes_of`.
-        crowds: whether things that are not told apart are among the masks (`iscrowd` 1); training wants none.
+        crowds: whether things that are not told apart are among the masks (`iscrowd` 1).
         empty: whether images without things are kept.
         progress: told of every image, and of what is odd, one line per kind.
 

@@ -40,7 +40,7 @@ def open_data(
         split: which images.
         classes: of the model, for a second split or an evaluation; None makes them of the data.
         numbering: of the classes that are made, see `classes_of`.
-        crowds: whether things that are not told apart are among the masks; training wants none.
+        crowds: whether things that are not told apart are among the masks, marked (`iscrowd`).
         progress: told of images and oddities.
 
     Raises:
