@@ -92,11 +92,15 @@ def test_asked_to_end() -> None:
     """SIGTERM is answered as Ctrl-C is, also after COLMAP's library came, which would print a stack trace."""
     code = (
         "import signal\n"
-        "from anyview.cli import main, parse\n"
-        "def work(arguments):\n"
-        "    from anyview.cameras.colmap import pycolmap\n"
+        "from anyview.cli import main\n"
+        "import threading\n"
+        "from anyview.cli.commands import Doctor\n"
+        "def work(self):\n"
+        "    thread = threading.Thread(target=lambda: __import__('anyview.cameras.colmap'))\n"
+        "    thread.start(), thread.join()\n"
         "    signal.raise_signal(signal.SIGTERM)\n"
-        "parse.parse = work\n"
+        "Doctor.run = work\n"
+        "main.sys.argv = ['anyview', 'doctor']\n"
         "main.entry()\n"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from anyview.compute import machine
+from anyview.errors import OptionError
 from anyview.radiance.fields import mip_bfloat16
 from anyview.radiance.precision import with_precision
 from anyview.radiance.rays import Rays
@@ -33,7 +34,17 @@ def test_auto_goes_by_field_and_processor(
     monkeypatch.setattr(machine, "cpu_features", lambda: features)
     options = small_options(f"field={field}", "loop.precision=auto")
     assert with_precision(options).loop.precision == wanted
-    assert with_precision(small_options("loop.precision=64-true")).loop.precision == "64-true"
+    assert with_precision(small_options("loop.precision=32-true")).loop.precision == "32-true"
+
+
+@pytest.mark.parametrize(
+    ("field", "precision"), [("mip", "64-true"), ("mip", "16-mixed"), ("grid", "bf16-mixed"), ("grid", "64-true")]
+)
+def test_what_no_field_learns_in(field: str, precision: str) -> None:
+    with pytest.raises(
+        OptionError, match=f"field `{field}` does not learn .* in loop.precision: .*, found {precision}"
+    ):
+        with_precision(small_options(f"field={field}", f"loop.precision={precision}"))
 
 
 def test_auto_is_not_bfloat16_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

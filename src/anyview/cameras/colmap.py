@@ -1,7 +1,7 @@
 """COLMAP's library, `pycolmap`, without its handler of SIGTERM.
 
 Importing it makes glog print a stack trace where a process is asked to end, whoever heard that signal before. Only a
-program's first thread can take that back, so modules import this at their top, not when a thread gets there.
+program's first thread can take that back: the command line imports this before there are others.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from anyview.cameras.colmap import pycolmap
 from anyview.errors import SceneError
 
 _LARGEST_SIDE = 2**31 - 1  # pixels: image files and COLMAP count them in 32 bits
@@ -40,6 +39,8 @@ class Camera:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", tuple(float(p) for p in self.params))
+        from anyview.cameras.colmap import pycolmap
+
         known = pycolmap.CameraModelId.__members__
         if self.model not in known or self.model == "INVALID":
             raise SceneError(
@@ -108,4 +109,6 @@ class Camera:
 
     def to_colmap(self) -> Any:
         """The same camera as a `pycolmap.Camera`, without an id."""
+        from anyview.cameras.colmap import pycolmap
+
         return pycolmap.Camera(model=self.model, width=self.width, height=self.height, params=list(self.params))

@@ -8,6 +8,8 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
 
 from anyview.errors import AnyviewError, OutOfMemoryError, is_out_of_memory
 
@@ -30,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         command = parse(arguments)
         _check_address_space()
+        _load_colmap()
         return command.run()
     except SystemExit as end:  # --help, or words that tyro has refused with an explanation
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 2
@@ -43,6 +46,12 @@ def main(arguments: Sequence[str]) -> int:
             raise
     # said only here, where the failed work and all that it held are gone
     return _refuse(str(OutOfMemoryError("out of memory", hint=command.less_memory)))
+
+
+def _load_colmap() -> None:
+    """Here, where no other thread is yet, so that SIGTERM stays ours: see `anyview.cameras.colmap`."""
+    with suppress(ImportError):  # who needs it says what is missing
+        import_module("anyview.cameras.colmap")
 
 
 def _check_address_space() -> None:

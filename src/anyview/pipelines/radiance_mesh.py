@@ -101,7 +101,7 @@ def _rendered(run: Run, most: int, progress: Progress) -> list[DepthView]:
     """What the cameras see. A pixel that meets nothing says that there is nothing."""
     views, found = chosen(run.views.train, most), []
     with progress.stage("views", len(views)) as advance:
-        for shot, seen in surface_views(run, views):
+        for shot, seen in surface_views(run, views, progress):
             depth = np.where(seen.opacity >= _THERE, seen.depth, np.float32(0))
             rgb = np.round(255 * seen.rgb.clip(0, 1)).astype(np.uint8)
             found.append(DepthView(shot.camera, shot.world_from_cam, depth, rgb))

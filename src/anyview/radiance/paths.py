@@ -90,7 +90,9 @@ def orbit(scene: Scene, frames: int, elevation: float | None = None, size: tuple
         angle = math.radians(elevation)
         radius, height = distance * math.cos(angle), distance * math.sin(angle)
     if radius < 1e-3 * distance:
-        raise OptionError("the cameras stand right above or below what they see", hint="give an elevation")
+        raise OptionError(
+            "the cameras stand right above or below what they see", hint="choose the path interpolate or spiral"
+        )
     first = flat[int(np.argmax(np.linalg.norm(flat, axis=1) > 1e-3 * distance))]
     x = first / np.linalg.norm(first)
     y = np.cross(up, x)

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from scipy.ndimage import map_coordinates
 
-from anyview.cameras.colmap import pycolmap
 from anyview.cameras.models import Camera
 from anyview.cameras.rays import pixel_centers, project, unproject
 from anyview.errors import SceneError
@@ -28,6 +27,8 @@ def undistorted_camera(camera: Camera) -> Camera:
     Raises:
         SceneError: a camera that COLMAP cannot undistort.
     """
+    from anyview.cameras.colmap import pycolmap
+
     if is_straight(camera):
         return Camera.pinhole(camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy)
     try:

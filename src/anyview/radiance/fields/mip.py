@@ -97,6 +97,8 @@ def mip_loss(
 ) -> Float[Tensor, ""]:
     """Squared error, weighted per pixel: `coarse` of the coarse level's plus the fine one's (section 3.3).
 
+    The mean over the channels too, a third of the authors' code's sum: Adam's steps do not see a factor.
+
     Args:
         rendered: both levels.
         rgb: true colours.
