@@ -144,7 +144,7 @@ class GridTrainee(FieldTrainee):
         """Rays of a step: those that are expected to have the wanted number of samples; in all processes as many."""
         o = self._options.grid
         samples = o.samples / self._parts.count  # of the parts only one: the network needs no large batches
-        return min(max(64, int(samples / self._per_ray.value) // 64 * 64), o.samples)  # also where all is empty
+        return min(max(64, int(samples / self._per_ray.value) // 16 * 16), o.samples)  # also where all is empty
 
     def _common(self, moment: Moment) -> torch.Generator:
         """Draws the same in all processes."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from anyview.radiance import walk as walking
 from anyview.radiance.fields import grid
 from anyview.radiance.fields.grid import GridField
 from anyview.radiance.grid.optimizer import TableAdam
@@ -49,9 +50,9 @@ def test_steps_are_those_of_the_definition(contracted: bool) -> None:
         same = counts == theirs[0]
         assert same.float().mean() > 0.9
         rows, other = (torch.repeat_interleave(same, n) for n in (counts, theirs[0]))
-        close = (middles[rows] - theirs[3][other]).abs() < 1e-4
+        close = (middles[rows] - theirs[3][other]).abs() < 5e-4  # measured: sums of 500 steps of 0.02 end 2.5e-4 off
         assert close.float().mean() > 0.98  # of rays with as many steps, some have others
-        for ours, wanted, tolerance in ((points, theirs[1], 1e-4), (widths, theirs[2], 1e-5)):
+        for ours, wanted, tolerance in ((points, theirs[1], 1e-4), (widths, theirs[2], 2e-5)):
             torch.testing.assert_close(ours[rows][close], wanted[other][close], rtol=1e-3, atol=tolerance)
         further = (walk.begins[same] - twin.begins[same]).abs()
         assert (further < 0.03).float().mean() > 0.98  # a step; but of rays that stop by one's rounding only
@@ -59,12 +60,17 @@ def test_steps_are_those_of_the_definition(contracted: bool) -> None:
     assert (walk.begins >= walk.far - 1e-4).all()
 
 
-def test_stretches_line_up() -> None:
+def test_stretches_line_up(monkeypatch: pytest.MonkeyPatch) -> None:
     occupancy, rays = make_occupancy(False), make_rays(200)
     walk = occupancy.walk(rays, 0.02)
-    parts = [walk.ahead(occupancy.open, occupancy.mean, limit) for limit in (1.0, 2.0, float("inf"))]
-    assert all(len(part.points) for part in parts)
+    monkeypatch.setattr(walking, "MOST_SAMPLES", 20)
+    parts = [walk.ahead(occupancy.open, occupancy.mean, 1.0)]
+    while not walk.ended:
+        parts.append(walk.ahead(occupancy.open, occupancy.mean, 2.0 * len(parts)))
+    assert len(parts) > 3
+    assert int(max(part.offsets.diff().max() for part in parts)) == 20
     packed = line_up(parts)
+    monkeypatch.setattr(walking, "MOST_SAMPLES", 1024)
     whole = occupancy.walk(rays, 0.02).ahead(occupancy.open, occupancy.mean, float("inf"))
     assert torch.equal(packed.offsets, whole.offsets)
     torch.testing.assert_close(packed.middles[packed.order], whole.middles)

@@ -6,6 +6,8 @@ Letters: R rays, N samples of all rays, K basis functions.
 
 from __future__ import annotations
 
+from itertools import chain, repeat
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -100,15 +102,16 @@ class GridField(nn.Module):
         walk = occupancy.walk(rays, self.step, generator)
         parts: list[Packed] = []
         raws: list[Tensor] = []
-        for limit in STRETCHES:
+        for limit in chain(STRETCHES, repeat(STRETCHES[-1])):
             part = walk.ahead(occupancy.open, occupancy.mean, limit)
             if parts and not len(part.points):
                 break
             raw = self._look(rays, part, walk.warp)
-            if limit < STRETCHES[-1]:  # nobody goes on from the last
-                walk.meet(part, raw[:, 0].detach().clamp_max(LARGEST).exp() * first)
             parts.append(part)
             raws.append(raw)
+            if walk.ended:
+                break
+            walk.meet(part, raw[:, 0].detach().clamp_max(LARGEST).exp() * first)
         packed = line_up(parts)
         relative = packed._replace(lengths=packed.lengths * first)
         result, densities = blend(torch.cat(raws), harmonics(rays.viewdirs, self.options.harmonics), relative)

@@ -22,21 +22,23 @@ def march_with_torch(
     """Samples' rays and middles, and where each ray can go on.
 
     Of even steps from `begins` to `far`, those whose middles lie in open cells, until the optical depth of the cells
-    passed exceeds `limit`; `most` is how many a ray has at most.
+    passed exceeds `limit` or they are `most`.
     """
     found = []
-    for part in torch.arange(len(begins), device=begins.device).split(max(1, _AT_ONCE // max(most, 1))):
-        starts = begins[part, None] + step * torch.arange(most, dtype=begins.dtype, device=begins.device)
-        ray = part.repeat_interleave(most)
+    steps = 1 + int(torch.ceil((far - begins).clamp_min(0).amax() / step)) if len(begins) else 1
+    for part in torch.arange(len(begins), device=begins.device).split(max(1, _AT_ONCE // steps)):
+        starts = begins[part, None] + step * torch.arange(steps, dtype=begins.dtype, device=begins.device)
+        ray = part.repeat_interleave(steps)
         bends = None if warp is None else warp.of(ray)
         points, _ = _unit(origins[ray], directions[ray], bends, starts.view(-1) + step / 2)
         cell = cell_of(points, side).view(starts.shape)
         there = cells[cell].bool() & (starts < far[part, None])
         optical = torch.where(there, density[cell] * step, torch.zeros_like(starts))
         passed = optical.cumsum(1)
-        taken = there & (passed - optical <= limit)
+        taken = there & (passed - optical <= limit) & (there.cumsum(1) <= most)
         last = torch.where(taken, starts, -torch.inf).amax(1)
-        ends = torch.where(passed[:, -1] > limit, last + step, far[part])
+        stops = (passed[:, -1] > limit) | (taken.sum(1) == most)
+        ends = torch.where(stops, last + step, far[part])
         ray, column = taken.nonzero(as_tuple=True)
         found.append((part[ray], starts[ray, column] + step / 2, ends))
     if not found:
