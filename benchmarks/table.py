@@ -127,8 +127,8 @@ def segmentation_steps(run: dict[str, Any]) -> list[str]:
         "roi_align": "+ RoIAlign of our own",
         "crops": "+ masks in their boxes only",
         "folded": "+ norms folded into convolutions",
-        "channels_last": "+ channels last",
-        "packed": "+ weights laid out beforehand, sums and ReLU on the way out: **anyview**, float32",
+        "channels_last": "+ channels last: **anyview**, float32",
+        "packed": "+ weights laid out beforehand, sums and ReLU on the way out: slower, so not done in float32",
         "bfloat16": "+ bfloat16: **anyview**",
         "confident": "the same, objects of score 0.5 and more only",
     }

@@ -53,9 +53,10 @@ class Detector:
         ready = fold_batch_norm(model).to(self.device).to(memory_format=torch.channels_last)
         if self.bfloat16:
             _narrow(ready)
-        if self.device.type == "cpu" and not compile and packable(torch.bfloat16 if self.bfloat16 else torch.float32):
-            for part in (ready.backbone, ready.rpn, ready.roi_heads.box_head, ready.roi_heads.mask_head):
-                pack(part)
+            # in float32 packed convolutions are slower than PyTorch's own: benchmarks/segmentation.py, step `packed`
+            if self.device.type == "cpu" and not compile and packable(torch.bfloat16):
+                for part in (ready.backbone, ready.rpn, ready.roi_heads.box_head, ready.roi_heads.mask_head):
+                    pack(part)
         self.model = ready
         self._detect: Callable[..., list[Found]] = torch.compile(ready.detect) if compile else ready.detect
         self._min_score = min_score
