@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from anyview.errors import FormatError, OptionError, is_out_of_memory
 from anyview.segmentation.mask_rcnn import MaskRCNN
+from anyview.segmentation.network.backbone import Backbone
 from anyview.segmentation.network.layers import FrozenBatchNorm
 from anyview.segmentation.network.state_keys import has_old_names, new_name
 from anyview.segmentation.options import Body
@@ -103,6 +104,11 @@ def load_body(model: MaskRCNN, weights: str | Path = "IMAGENET1K_V1", progress: 
     Raises:
         OptionError, FormatError: see `load_weights`.
     """
+    if not isinstance(model.backbone, Backbone):
+        raise OptionError(
+            "the model has a backbone of your own", where=weights, expected="one of our ResNets",
+            hint="load its weights before the model is built from it",
+        )  # fmt: skip
     known = weights == "IMAGENET1K_V1"
     state = _downloaded(IMAGENET[model.options.body], progress) if known else read_state(Path(weights))
     body = {name: tensor for name, tensor in state.items() if name not in ("fc.weight", "fc.bias")}
