@@ -23,8 +23,8 @@ class Train(Training):
     preset: Literal["small"] | None = None
     """Options that go together: `small` is for small images of few things on a processor, such as `synthetic`."""
     weights: str | None = None
-    """What training begins with: COCO_V1 or IMAGENET1K_V1 (downloaded once), a file, or another run. By default random
-    numbers."""
+    """What training begins with: COCO_V1, COCO_V1_V2 (version 2 of the model) or IMAGENET1K_V1 (its backbone alone),
+    downloaded once; a file, or another run. By default random numbers."""
     reset_heads: bool = False
     """Start the last layers anew where the weights are for another number of classes, or a run's for other classes."""
 
