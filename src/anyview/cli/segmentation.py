@@ -55,8 +55,11 @@ class Evaluate(Trained):
     """Labelled images; by default those that the run was trained with."""
     split: Literal["train", "val"] = "val"
     """Which of them."""
+    out: Path | None = None
+    """Folder for the figures (val.json) and report.html; by default the run's for its own images, RUN/eval/NAME for
+    those of another folder."""
     json: Path | None = None
-    """Where the figures go as JSON; by default to val.json in the run's folder."""
+    """Where the figures go as JSON, elsewhere."""
 
     def run(self) -> int:
         """See `anyview.pipelines.segmentation.evaluate_segmentation`."""
@@ -67,7 +70,7 @@ class Evaluate(Trained):
 
         with TerminalProgress() as progress:
             scores, page = evaluate_segmentation(
-                self.folder, self.data, self.split, self.json, weights=self.weights, progress=progress
+                self.folder, self.data, self.split, self.json, out=self.out, weights=self.weights, progress=progress
             )
         print_figures(scores, self.split)
         print_page(page)

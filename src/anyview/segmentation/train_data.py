@@ -142,4 +142,4 @@ def _numbering(options: SegmentationOptions, classes: Classes) -> Numbering:
 
 def data_config(options: SegmentationOptions) -> dict[str, object]:
     """Of the options of the data, those that decide the result."""
-    return {key: value for key, value in asdict(options.data).items() if key != "threads"}
+    return {key: value for key, value in asdict(options.data).items() if key not in ("threads", "check")}

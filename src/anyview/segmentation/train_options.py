@@ -67,6 +67,8 @@ class DataOptions:
     are kept."""
     threads: int | None = None
     """That read and vary images; null for one a core. The result does not depend on it."""
+    check: bool = True
+    """Read every image once before the first step, so that a damaged one is told then and not hours later."""
     bins: int = 2
     """Groups of images by width over height; a batch has images of one group, so little padding. 1 is no grouping."""
 
