@@ -70,6 +70,11 @@ def test_other_data_and_what_reconstruct_takes(tmp_path: Path, capsys: pytest.Ca
     assert {name: (run / name).read_bytes() for name in kept} == kept
     assert json.loads((run / "eval" / "other" / "val.json").read_text())["folder"] == str(other)
     assert (run / "eval" / "other" / "report.html").is_file()
+    (tmp_path / "other").rename(tmp_path / "v1.2")
+    labels = tmp_path / "v1.2" / "annotations" / "instances_val2017.json"
+    for words, name in (((str(tmp_path / "v1.2"),), "v1.2"), ((str(labels),), labels.stem)):
+        assert main(["segment", "eval", str(run), *words]) == 0
+        assert (run / "eval" / name / "val.json").is_file()
     capsys.readouterr()
     assert main(["segment", "eval", str(run), str(own), "--out", str(tmp_path / "figures")]) == 0
     assert f"report {tmp_path}/figures/report.html" in capsys.readouterr().out

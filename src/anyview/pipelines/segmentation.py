@@ -16,7 +16,7 @@ from anyview.segmentation.evaluate import Scores, score
 from anyview.segmentation.figures_file import EvaluatedImages, write_figures
 from anyview.segmentation.run import open_run
 from anyview.segmentation.train_data import evaluation_data
-from anyview.segmentation.train_options import SYNTHETIC, SegmentationOptions
+from anyview.segmentation.train_options import SegmentationOptions
 
 if TYPE_CHECKING:
     from anyview.training.loop import TrainingResult
@@ -87,6 +87,7 @@ def evaluate_segmentation(
 
 def _place(run: Path, own: str, images: str | Path) -> Path:
     """Where an evaluation's files go: beside the run's own only if it is of the run's own images."""
-    if str(images) in (own, SYNTHETIC) or str(Path(images).resolve()) == own:
+    full = Path(images).resolve()
+    if own in (str(images), str(full)):
         return run
-    return run / "eval" / Path(images).resolve().stem
+    return run / "eval" / (full.stem if full.is_file() else full.name)
