@@ -10,8 +10,11 @@ usage: python benchmarks/segmentation.py COCO_DIR [--parts inference training me
 | memory | peak above the loaded model at 100 detections in a photograph of 4000 x 3000 |
 | exactness | AP of both programs on labelled images, with trained weights (--trained) |
 
-Programs take turns and a ratio is the median over turns, for other work on the machine comes and goes; `stolen` is what
-a virtual machine's host gave to others. Without --weights (torchvision's checkpoint of COCO, say) they are random, made
+Programs take turns, for other work on the machine comes and goes; `stolen` is what a virtual machine's host gave to
+others. In the record `per_second` is that of the best turns and `ratio` the median of ratios within a turn; the
+README's table has rates of the median turns and their quotients, both from `seconds`.
+
+Without --weights (torchvision's checkpoint of COCO, say) they are random, made
 to decide like trained ones and to find `--objects` in a photograph on the mean (segmentation_models.py): the work is a
 trained network's, what is found means nothing. Each step's detections are scored with torchvision's taken for the
 truth (`mask_ap_to_torchvision`); a random network's scores lie close together, so that in bfloat16 many change places.

@@ -8,8 +8,8 @@
 | roi_align | our RoIAlign |
 | crops | masks decided (probability one half) in their boxes only |
 | folded | norms folded into convolutions |
-| channels_last | channels last in memory |
-| packed | weights laid out beforehand, sums and ReLU on the way out (`packed.py`): `Detector` in float32 |
+| channels_last | channels last in memory: `Detector` in float32 |
+| packed | weights laid out beforehand, sums and ReLU on the way out (`packed.py`); `Detector`: in bfloat16 only |
 | bfloat16 | bfloat16: `Detector` as users get it on processors that are quick in it |
 | confident | only objects of a score of one half: what `anyview segment predict` looks for |
 | compiled | bfloat16 with `torch.compile`, for photographs of the first one's size only (--compile) |
@@ -33,6 +33,7 @@ from anyview.segmentation import MaskRCNN
 from anyview.segmentation.average_precision import average_precision
 from anyview.segmentation.detector import Detector
 from anyview.segmentation.network.folding import fold_batch_norm
+from anyview.segmentation.network.packed import pack
 from segmentation_models import Peer
 from turns import Stolen, Times, in_turns, ratio
 
@@ -47,6 +48,9 @@ def ladder(theirs: Peer, ours: MaskRCNN) -> dict[str, Program]:
     apart.load_state_dict(dict(ours.state_dict()))
     folded = fold_batch_norm(ours)
     last = copy.deepcopy(folded).to(memory_format=torch.channels_last)
+    packed = copy.deepcopy(last)
+    for part in (packed.backbone, packed.rpn, packed.roi_heads.box_head, packed.roi_heads.mask_head):
+        pack(part)
     theirs_last = copy.deepcopy(theirs).to(memory_format=torch.channels_last)
 
     def reduced(image: Tensor) -> Found:
@@ -69,7 +73,7 @@ def ladder(theirs: Peer, ours: MaskRCNN) -> dict[str, Program]:
         "crops": lambda image: apart.detect([image], masks="crops")[0],
         "folded": lambda image: folded.detect([image], masks="crops")[0],
         "channels_last": lambda image: last.detect([image], masks="crops")[0],
-        "packed": detector(min_score=0, precision="float32"),
+        "packed": lambda image: packed.detect([image], masks="crops")[0],
         "bfloat16": detector(min_score=0, precision="bf16"),
         "confident": detector(min_score=0.5, precision="bf16"),
     }

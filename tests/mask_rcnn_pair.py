@@ -27,7 +27,7 @@ OPTIONS = MaskRCNNOptions(
     detections=DetectionOptions(score_threshold=0.3, most=10, samples=32),
 )
 _SIZES = {"min_size": 96, "max_size": 160}
-_KNOBS: dict[str, Any] = {
+KNOBS: dict[str, Any] = {
     **_SIZES,
     "rpn_pre_nms_top_n_test": 150,
     "rpn_post_nms_top_n_test": 40,
@@ -55,10 +55,10 @@ def oracle(kind: str) -> Oracle:
     if kind.startswith("18"):
         norm = FrozenBatchNorm2d if "frozen" in kind else nn.BatchNorm2d
         body = resnet_fpn_backbone(backbone_name="resnet18", weights=None, norm_layer=norm, trainable_layers=5)
-        model = Oracle(body, num_classes=CLASSES, **_KNOBS)
+        model = Oracle(body, num_classes=CLASSES, **KNOBS)
     else:
         build = maskrcnn_resnet50_fpn if kind == "v1" else maskrcnn_resnet50_fpn_v2
-        model = build(weights=None, weights_backbone=None, num_classes=CLASSES, **_KNOBS)
+        model = build(weights=None, weights_backbone=None, num_classes=CLASSES, **KNOBS)
     return perturb(model)
 
 

@@ -12,9 +12,13 @@ from PIL import Image
 from anyview.cli.main import main
 from anyview.cli.parse import parse
 from anyview.cli.segmentation import Evaluate, Segment, Train
+from anyview.scene.load import load_scene
+from anyview.scene.masks import with_masks
 from anyview.segmentation.presets import PRESETS
+from little_coco import write_folder
 from little_training import SETTINGS
 from refusals import refused
+from tiny_scene import write_tiny_scene
 
 WORDS = [word for setting in SETTINGS for word in ("--set", setting)]
 
@@ -28,7 +32,7 @@ def test_words() -> None:
     assert command.verb == Evaluate(Path("R"))
     command = parse(["segment", "eval", "R", "D", "--split", "train", "--json", "f.json"])
     assert isinstance(command, Segment)
-    assert command.verb == Evaluate(Path("R"), "D", "train", Path("f.json"))
+    assert command.verb == Evaluate(Path("R"), "D", "train", json=Path("f.json"))
 
 
 def test_from_pictures_to_figures_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,6 +58,40 @@ def test_from_pictures_to_figures_and_a_page(tmp_path: Path, capsys: pytest.Capt
     assert "3 images, train" in capsys.readouterr().out
     assert json.loads((tmp_path / "f.json").read_text())["split"] == "train"
     assert (run / "report.html").is_file()
+
+
+def test_other_data_and_what_reconstruct_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run is trained, judged on its own and on other images, and finds things in a scene's views."""
+    run, scene = tmp_path / "run", write_tiny_scene(tmp_path / "scene", 2)
+    own, other = write_folder(tmp_path / "own"), write_folder(tmp_path / "other")
+    assert main(["segment", "train", str(own), "--out", str(run), *WORDS, "--steps", "1"]) == 0
+    kept = {name: (run / name).read_bytes() for name in ("val.json", "report.html")}
+    assert main(["segment", "eval", str(run), str(other)]) == 0
+    assert {name: (run / name).read_bytes() for name in kept} == kept
+    assert json.loads((run / "eval" / "other" / "val.json").read_text())["folder"] == str(other)
+    assert (run / "eval" / "other" / "report.html").is_file()
+    (tmp_path / "other").rename(tmp_path / "v1.2")
+    labels = tmp_path / "v1.2" / "annotations" / "instances_val2017.json"
+    for words, name in (((str(tmp_path / "v1.2"),), "v1.2"), ((str(labels),), labels.stem)):
+        assert main(["segment", "eval", str(run), *words]) == 0
+        assert (run / "eval" / name / "val.json").is_file()
+    capsys.readouterr()
+    assert main(["segment", "eval", str(run), str(own), "--out", str(tmp_path / "figures")]) == 0
+    assert f"report {tmp_path}/figures/report.html" in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == ["report.html", "val.json"]
+    assert {name: (run / name).read_bytes() for name in kept} == kept
+    found = tmp_path / "found"
+    words = ["--weights", str(run), "--out", str(found), "--min-score", "0", "--precision", "float32"]
+    assert main(["segment", "predict", str(scene / "train"), *words]) == 0
+    things = json.loads((found / "predictions.json").read_text())["annotations"]
+    assert {one["category_id"] for one in things} <= {3, 17, 90}
+    assert things
+    for view in with_masks(load_scene(scene), found / "masks"):
+        mask = view.read()[1]
+        assert mask is not None
+        assert mask.shape == (96, 96)
+        drawn = np.asarray(Image.open(found / "masks" / f"{Path(view.name).stem}.png"))
+        assert np.array_equal(mask > 0, drawn > 0)
 
 
 def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

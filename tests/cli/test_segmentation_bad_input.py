@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
+from anyview.formats.images import image_header
 from anyview.segmentation.mask_rcnn import MaskRCNN
 from little_coco import write_folder
 from little_training import SETTINGS, options
@@ -33,6 +35,19 @@ def _unlisted(folder: Path) -> None:
     (folder / LABELS).write_text(json.dumps(content))
 
 
+def _cut(*names: str) -> Callable[[Path], object]:
+    """Photographs whose heads are whole, and of whose pixels half are missing."""
+
+    def cut(folder: Path) -> None:
+        for name in names:
+            Image.open(folder / name).save(folder / name, "JPEG", quality=95)
+            content = (folder / name).read_bytes()
+            (folder / name).write_bytes(content[: len(content) * 2 // 3])
+            assert image_header(folder / name).width > 0
+
+    return cut
+
+
 def _gone(folder: Path) -> None:
     for path in (folder / "train2017").iterdir():
         path.unlink()
@@ -50,6 +65,13 @@ def _gone(folder: Path) -> None:
         (
             lambda folder: (folder / "train2017" / "1.png").write_bytes(b""),
             "image cannot be read in data/train2017/1.png: found 0 bytes; copy it again, or remove it",
+        ),
+        (_cut("train2017/3.png"), "image cannot be read in data/train2017/3.png: found "),
+        (_cut("val2017/2.png"), "image cannot be read in data/val2017/2.png: found "),
+        (
+            _cut("train2017/0.png", "train2017/3.png", "val2017/2.png"),
+            "3 images cannot be read in data/train2017/0.png, data/train2017/3.png, data/val2017/2.png; copy them "
+            "again, or remove them: an image whose file is missing is left out",
         ),
     ],
 )

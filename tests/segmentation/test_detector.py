@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import nn
@@ -10,6 +12,7 @@ from torchvision.ops import box_iou
 from anyview.errors import OptionError
 from anyview.segmentation.detector import Detector
 from anyview.segmentation.mask_rcnn import Found
+from anyview.segmentation.network.packed import PackedConv, packable
 from mask_rcnn_pair import pair, pictures
 
 
@@ -49,6 +52,14 @@ def test_bfloat16_is_near() -> None:
     assert len(same) >= len(pairs) - 1  # measured: 0.93 and more, but for one that NMS lets go
     assert max(abs(float(wanted["scores"][i] - found["scores"][k])) for i, k in same) < 0.06  # measured: 0.028
     assert [found[key].dtype for key in ("boxes", "scores")] == [torch.float32] * 2
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_weights_are_packed_in_bfloat16_only(precision: Literal["float32", "bf16"]) -> None:
+    """Measured: in float32 it is slower."""
+    detector = Detector(pair("18")[1], precision=precision, device="cpu")
+    packed = any(isinstance(module, PackedConv) for module in detector.model.modules())
+    assert packed == (precision == "bf16" and packable(torch.bfloat16))
 
 
 @torch.no_grad()

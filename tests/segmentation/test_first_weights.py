@@ -14,7 +14,9 @@ from anyview.errors import OptionError
 from anyview.segmentation.data.classes import coco_classes, named_classes
 from anyview.segmentation.first_weights import check_first, load_first
 from anyview.segmentation.mask_rcnn import MaskRCNN
+from anyview.segmentation.options import MaskRCNNOptions
 from anyview.segmentation.train_options import SegmentationOptions
+from anyview.segmentation.weight_names import COCO
 from anyview.segmentation.weights import HEADS
 from little_coco import Notes
 from mask_rcnn_pair import OPTIONS
@@ -71,12 +73,20 @@ def test_norms_that_learn_keep_their_epsilon(tmp_path: Path, other: Any) -> None
 
 
 def test_weights_that_are_not_there() -> None:
-    with pytest.raises(OptionError, match=r"such file of weights in w\.pth: expected COCO_V1, IMAGENET1K_V1, a file"):
+    with pytest.raises(OptionError, match=r"weights in w\.pth: expected COCO_V1, COCO_V1_V2, IMAGENET1K_V1, a file"):
         check_first(SegmentationOptions(weights="w.pth"))
 
 
+def test_names_of_weights_are_those_of_predictions() -> None:
+    for name in COCO:
+        check_first(SegmentationOptions(weights=name, model=MaskRCNNOptions(version=COCO[name])))
+    with pytest.raises(OptionError, match=r"another version .* in COCO_V1_V2: expected model.version 2, found 1"):
+        check_first(SegmentationOptions(weights="COCO_V1_V2"))
+
+
+@pytest.mark.parametrize("name", COCO)
 @pytest.mark.parametrize("coco", [True, False])
-def test_as_many_classes_as_coco_are_not_coco(coco: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_many_classes_as_coco_are_not_coco(name: str, coco: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     names = coco_classes().names if coco else named_classes([f"thing {i}" for i in range(90)]).names
     model, other = (MaskRCNN(replace(SMALL, num_classes=91)) for _ in range(2))
     monkeypatch.setattr(
@@ -84,6 +94,6 @@ def test_as_many_classes_as_coco_are_not_coco(coco: bool, monkeypatch: pytest.Mo
         lambda model, name, reset_heads: model.load_state_dict(other.state_dict()),
     )
     notes = Notes()
-    load_first(model, SegmentationOptions(weights="COCO_V1", classes=names, model=model.options), notes)
+    load_first(model, SegmentationOptions(weights=name, classes=names, model=model.options), notes)
     assert same(model, other) == {True: coco, False: True}
     assert notes.lines == ([] if coco else ["the last layers begin anew: 90 classes, not COCO's"])

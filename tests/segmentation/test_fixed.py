@@ -21,20 +21,25 @@ from mask_rcnn_pair import own_pair, pictures
 PROGRAM = """
 import json, torch
 from dataclasses import replace
+from functools import partial
+from unittest import mock
 from anyview.segmentation import MaskRCNN
 from anyview.segmentation.fixed import FixedMaskRCNN
+from anyview.segmentation.detector import Detector
 from anyview.segmentation.options import ImageOptions
-from mask_rcnn_pair import OPTIONS, pictures
+from mask_rcnn_pair import OPTIONS, perturb, pictures
 
 torch.manual_seed(0)
 torch.set_grad_enabled(False)
 detections = replace(OPTIONS.detections, score_threshold=0.15)
-model = MaskRCNN(replace(OPTIONS, body="resnet18", images=ImageOptions((64,), 96), detections=detections)).eval()
+small = replace(OPTIONS, body="resnet18", images=ImageOptions((64,), 96), detections=detections)
+model = MaskRCNN(small).eval()
 example, images = (torch.stack(pictures([(70, 90)] * 2, seed)) for seed in (0, 1))
 
 def far(found, wanted):
     return max(float((a[k].float() - b[k].float()).abs().max()) for a, b in zip(found, wanted) for k in b)
 
+KEYS = ("boxes", "labels", "scores")
 graphs = []
 def backend(graph, inputs):
     graphs.append(graph)
@@ -44,11 +49,31 @@ wanted = model(images)
 error = far(torch.compile(model, backend=backend, dynamic=False)(images), wanted)
 fixed = FixedMaskRCNN(model).eval()
 exported = torch.export.export(fixed, (example,)).module()
+
+others = {}  # the second version's heads; a body of frozen norms
+for name, options in {"v2": replace(small, version=2), "frozen": replace(small, frozen_norms=True)}.items():
+    fixed_other = FixedMaskRCNN(perturb(MaskRCNN(options))).eval()
+    program = torch.export.export(fixed_other, (example,)).module()
+    there = fixed_other(images)
+    others[name] = {"error": far([program(images)], [there]), "found": int((there["scores"] > 0).sum())}
+
+plain = Detector(model, min_score=0.15, precision="float32", device="cpu")(list(images))
+with mock.patch("torch.compile", partial(torch.compile, backend="aot_eager", dynamic=False)):  # not minutes
+    ready = Detector(model, min_score=0.15, precision="float32", device="cpu", compile=True)
+quick = ready(list(images))
+detector = {
+    "error": max(float((a[k].float() - b[k].float()).abs().max()) for a, b in zip(quick, plain) for k in KEYS),
+    "masks": max(int((a["masks"].full(i) ^ b["masks"].full(i)).sum()) for a, b in zip(quick, plain)
+        for i in range(len(b["labels"]))),
+    "found": [[len(part["labels"]) for part in result] for result in (quick, plain)],
+}
 print(json.dumps({
     "found": [len(w["boxes"]) for w in wanted],
     "graphs": len(graphs),
     "compiled": error,
     "exported": far([exported(images)], [fixed(images)]),
+    "others": others,
+    "detector": detector,
     "operators": sum(node.op == "call_function" for node in graphs[0].graph.nodes),
 }))
 """
@@ -66,6 +91,14 @@ def test_compiled_and_exported() -> None:
     assert facts["operators"] > 300  # the one graph is the network
     assert facts["compiled"] < 1e-4  # measured: 0
     assert facts["exported"] < 1e-4  # measured: 0
+    for other in facts["others"].values():
+        assert other["found"] >= 3
+        assert other["error"] < 1e-4
+    found, wanted = facts["detector"]["found"]
+    assert found == wanted
+    assert min(wanted) >= 3
+    assert facts["detector"]["error"] < 1e-3
+    assert facts["detector"]["masks"] <= 5
 
 
 @torch.no_grad()

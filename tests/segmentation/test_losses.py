@@ -92,6 +92,22 @@ def test_losses_in_eval_mode_and_detections_in_training_mode() -> None:
     assert all(len(a["boxes"]) >= 3 for a in plain)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["18", "v2"])
+def test_detections_in_training_mode_leave_statistics_alone(kind: str) -> None:
+    """Of norms that learn; what is found is what eval mode finds, and each part's mode stays as it was."""
+    _, mine = own_pair(kind)
+    images = pictures(SIZES, seed=7)
+    wanted, before = mine(images), {name: value.clone() for name, value in mine.state_dict().items()}
+    mine.train()
+    mine.rpn.eval()
+    modes = [module.training for module in mine.modules()]
+    for found in (mine(images), mine.detect(images)):
+        assert all(torch.equal(a[k], b[k]) for a, b in zip(found, wanted, strict=True) for k in b)
+    assert all(torch.equal(value, before[name]) for name, value in mine.state_dict().items())
+    assert [module.training for module in mine.modules()] == modes
+
+
 def test_a_crowd_alone_teaches_nothing_wrong() -> None:
     _, mine = own_pair("18")
     (truth,) = targets(SIZES[:1], seed=9, counts=[2])

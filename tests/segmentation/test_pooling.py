@@ -7,7 +7,7 @@ from collections import OrderedDict
 import torch
 from torchvision.ops import MultiScaleRoIAlign
 
-from anyview.segmentation.network.pooling import levels, pool
+from anyview.segmentation.network.pooling import STRIDES, levels, pool
 
 MAPS = [torch.randn((2, 5, 64 // k, 96 // k), generator=torch.Generator().manual_seed(k)) for k in (1, 2, 4, 8)]
 
@@ -34,7 +34,9 @@ def test_no_regions() -> None:
 
 
 def test_the_operator_for_compilers_is_the_same() -> None:
-    assert torch.equal(torch.ops.anyview.pool_pyramid(MAPS, regions(), 7), pool(MAPS, regions(), 7))
+    assert torch.equal(torch.ops.anyview.pool_pyramid(MAPS, regions(), 7, STRIDES), pool(MAPS, regions(), 7))
     torch.library.opcheck(
-        torch.ops.anyview.pool_pyramid.default, (MAPS, regions(), 7), test_utils=("test_schema", "test_faketensor")
+        torch.ops.anyview.pool_pyramid.default,
+        (MAPS, regions(), 7, STRIDES),
+        test_utils=("test_schema", "test_faketensor"),
     )

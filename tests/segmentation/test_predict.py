@@ -54,7 +54,7 @@ def photos(tmp_path: Path) -> Path:
 def run(monkeypatch: pytest.MonkeyPatch, pretrained: Pretrained, tmp_path: Path) -> Path:
     """The folder of a training run, and what opens it."""
     opened = SimpleNamespace(model=pretrained.model, classes=pretrained.classes, options=None)
-    monkeypatch.setitem(sys.modules, "anyview.segmentation.run", SimpleNamespace(open_run=lambda folder: opened))
+    monkeypatch.setitem(sys.modules, "anyview.segmentation.run", SimpleNamespace(open_run=lambda *_, **__: opened))
     (tmp_path / "run").mkdir()
     return tmp_path / "run"
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from anyview.errors import FormatError, OptionError
+from anyview.progress import Progress
 from anyview.segmentation.data.classes import named_classes
 from anyview.segmentation.mask_rcnn import MaskRCNN
 from anyview.segmentation.options import NINE_ANCHORS, MaskRCNNOptions, ProposalOptions
 from anyview.segmentation.pretrained import Pretrained, _options_of, open_pretrained
+from little_coco import Notes
 from mask_rcnn_pair import CLASSES, own_pair, pair
 
 KINDS = [
@@ -75,3 +78,16 @@ def test_no_mask_rcnn(tmp_path: Path) -> None:
         open_pretrained(tmp_path / "other.pth")
     with pytest.raises(OptionError, match="there is no such file of weights"):
         open_pretrained(tmp_path / "none.pth")
+    with pytest.raises(OptionError, match=r"weights of a backbone only, .* in IMAGENET1K_V1: .*; train from them"):
+        open_pretrained("IMAGENET1K_V1")
+
+
+def test_a_run_says_what_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(folder: Path, progress: Progress) -> SimpleNamespace:
+        progress.note(f"{folder}: those of step 3 are taken")
+        return SimpleNamespace(model=pair("18")[1], classes=named_classes(["a"] * 4))
+
+    monkeypatch.setattr("anyview.segmentation.run.open_run", opened)
+    notes = Notes()
+    open_pretrained(tmp_path, notes=notes)
+    assert notes.lines == [f"{tmp_path}: those of step 3 are taken"]

@@ -14,7 +14,8 @@ SIGNATURES = {
     "mask_rcnn_resnet50_fpn": ["num_classes", "weights", "options", "reset_heads", "progress"],
     "mask_rcnn_resnet50_fpn_v2": ["num_classes", "weights", "options", "reset_heads", "progress"],
     "generate_base_anchors": ["sizes", "ratios"],
-    "MaskRCNN": ["options"],
+    "mask_rcnn_from_backbone": ["backbone", "num_classes", "options", "region_maps"],
+    "MaskRCNN": ["options", "backbone", "region_maps"],
 }
 
 

@@ -111,6 +111,16 @@ def test_to_supervision(monkeypatch: pytest.MonkeyPatch) -> None:
     assert given["data"]["class_name"].tolist() == ["cup", "dog", "cup"]
 
 
+def test_to_the_real_supervision() -> None:
+    supervision = pytest.importorskip("supervision")
+    found = result().to_supervision()
+    assert isinstance(found, supervision.Detections)
+    assert len(found) == 3
+    assert np.array_equal(found.mask, whole_masks())
+    assert found.xyxy.tolist() == result().boxes.tolist()
+    assert found[found.confidence > 0.5].data["class_name"].tolist() == ["cup", "dog"]
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_back_to_stored_pixels(tmp_path: Path, orientation: int) -> None:
     """A picture of an F in a corner, turned by EXIF as Pillow does it."""

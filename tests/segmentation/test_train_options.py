@@ -33,6 +33,8 @@ def test_presets_are_options_as_yaml(name: str, tmp_path: Path) -> None:
 def test_weights_freeze_where_nothing_else_is_said(tmp_path: Path) -> None:
     frozen = chosen(tmp_path, None, None, (), {"weights": "COCO_V1"}).model
     assert (frozen.frozen_norms, frozen.trained_stages) == (True, 3)
+    second = chosen(tmp_path, None, None, (), {"weights": "COCO_V1_V2"}).model
+    assert (second.version, second.frozen_norms, second.trained_stages) == (2, False, 3)
     said = chosen(tmp_path, None, None, ("model.trained_stages=5",), {"weights": "COCO_V1"}).model
     assert (said.frozen_norms, said.trained_stages) == (True, 5)
     file = tmp_path / "o.yaml"

@@ -23,8 +23,8 @@ class Train(Training):
     preset: Literal["small"] | None = None
     """Options that go together: `small` is for small images of few things on a processor, such as `synthetic`."""
     weights: str | None = None
-    """What training begins with: COCO_V1 or IMAGENET1K_V1 (downloaded once), a file, or another run. By default random
-    numbers."""
+    """What training begins with: COCO_V1, COCO_V1_V2 (version 2 of the model) or IMAGENET1K_V1 (its backbone alone),
+    downloaded once; a file, or another run. By default random numbers."""
     reset_heads: bool = False
     """Start the last layers anew where the weights are for another number of classes, or a run's for other classes."""
 
@@ -55,8 +55,11 @@ class Evaluate(Trained):
     """Labelled images; by default those that the run was trained with."""
     split: Literal["train", "val"] = "val"
     """Which of them."""
+    out: Path | None = None
+    """Folder for the figures (val.json) and report.html; by default the run's for its own images, RUN/eval/NAME for
+    those of another folder."""
     json: Path | None = None
-    """Where the figures go as JSON; by default to val.json in the run's folder."""
+    """Where the figures go as JSON, elsewhere."""
 
     def run(self) -> int:
         """See `anyview.pipelines.segmentation.evaluate_segmentation`."""
@@ -67,7 +70,7 @@ class Evaluate(Trained):
 
         with TerminalProgress() as progress:
             scores, page = evaluate_segmentation(
-                self.folder, self.data, self.split, self.json, weights=self.weights, progress=progress
+                self.folder, self.data, self.split, self.json, out=self.out, weights=self.weights, progress=progress
             )
         print_figures(scores, self.split)
         print_page(page)

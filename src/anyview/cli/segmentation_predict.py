@@ -62,12 +62,12 @@ class Predict(Command):
         options = PredictOptions(
             cast("tuple[Format, ...]", formats), self.overlays, tuple(self.keep), TileOptions(self.tile)
         )
-        pretrained = open_pretrained(self.weights)
-        detector = Detector(
-            pretrained.model, min_score=self.min_score, device=self.device, precision=self.precision,
-            compile=self.compile,
-        )  # fmt: skip
         with TerminalProgress() as progress:
+            pretrained = open_pretrained(self.weights, notes=progress)
+            detector = Detector(
+                pretrained.model, min_score=self.min_score, device=self.device, precision=self.precision,
+                compile=self.compile,
+            )  # fmt: skip
             done = predict(self.images, self.out, pretrained, detector, options, progress)
         console().print(f"{done.objects} objects in {done.images} images, in {done.out}", markup=False)
         if "png" in formats:

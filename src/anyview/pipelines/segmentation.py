@@ -44,16 +44,19 @@ def evaluate_segmentation(
     split: Split = "val",
     json_path: Path | None = None,
     *,
+    out: Path | None = None,
     weights: Literal["best", "latest"] = "best",
     progress: Progress = SILENT,
 ) -> tuple[Scores, Path | None]:
-    """Figures of a run on labelled images; they are written to `RUN/val.json` (or train.json) and `RUN/report.html`.
+    """Figures of a run on labelled images, as JSON and a page: `RUN/val.json` (or train.json) and `RUN/report.html`;
+    of other images than the run's own in `RUN/eval/NAME`, where NAME is that of their folder.
 
     Args:
         run: the run's folder.
         folder: labelled images, or "synthetic"; by default those of the run. Their classes go by name.
         split: which of them, see `anyview.segmentation.train_data.evaluation_data`.
-        json_path: of the figures, in the place of the run's folder.
+        json_path: of the figures, elsewhere.
+        out: folder for the figures and the page, elsewhere.
         weights: those of the best validation, or the last ones.
         progress: told how it goes.
 
@@ -72,10 +75,19 @@ def evaluate_segmentation(
         raise OptionError("no images of this split", where=place, expected=split, hint="choose --split train")
     scores = score(opened.model, data, opened.options.loop.precision, progress)
     images = EvaluatedImages(str(place), split)
-    write_figures(json_path or run / f"{split}.json", scores, images, opened.step)
+    out = _place(run, opened.options.folder, place) if out is None else out
+    write_figures(json_path or out / f"{split}.json", scores, images, opened.step)
     try:
-        return scores, write_segmentation_report(run, scores, data, images, opened.step, progress)
+        return scores, write_segmentation_report(run, scores, data, images, opened.step, progress, out)
     except Exception as error:  # no failure here is worth the loss of the figures
         words = " ".join(str(error).split()) or type(error).__name__
         progress.note(f"report.html was not written, all else was: {words}")
         return scores, None
+
+
+def _place(run: Path, own: str, images: str | Path) -> Path:
+    """Where an evaluation's files go: beside the run's own only if it is of the run's own images."""
+    full = Path(images).resolve()
+    if own in (str(images), str(full)):
+        return run
+    return run / "eval" / (full.stem if full.is_file() else full.name)

@@ -39,24 +39,26 @@ def write_segmentation_report(
     images: EvaluatedImages,
     step: int,
     progress: Progress = SILENT,
+    out: Path | None = None,
 ) -> Path:
     """Write the page of an evaluation.
 
     Args:
-        folder: of the run; its log is read, and the page written there.
+        folder: of the run, whose log is read.
         scores: of the evaluation.
         data: that was evaluated on.
         images: where it comes from.
         step: of the weights.
         progress: told how the work advances.
+        out: folder that the page is written to; None is the run's.
 
     Returns:
-        The page's path, `RUN/report.html`.
+        The page's path, `report.html` there.
 
     Raises:
         WorkspaceError: the page cannot be written.
     """
-    path = folder / "report.html"
+    path = (folder if out is None else out) / "report.html"
     worst = sorted(image_scores(scores.truth, scores.results), key=lambda s: (s.f_score, -s.missed - s.false))[:_WORST]
     classes = ", ".join(c.name for c in scores.truth.categories)
     rows = []

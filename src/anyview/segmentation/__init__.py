@@ -6,15 +6,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from anyview.segmentation.build import mask_rcnn_resnet50_fpn, mask_rcnn_resnet50_fpn_v2
+    from anyview.segmentation.build import mask_rcnn_from_backbone, mask_rcnn_resnet50_fpn, mask_rcnn_resnet50_fpn_v2
     from anyview.segmentation.mask_rcnn import MaskRCNN
     from anyview.segmentation.network.anchors import generate_base_anchors
 
-__all__ = ["MaskRCNN", "generate_base_anchors", "mask_rcnn_resnet50_fpn", "mask_rcnn_resnet50_fpn_v2"]
+__all__ = [
+    "MaskRCNN",
+    "generate_base_anchors",
+    "mask_rcnn_from_backbone",
+    "mask_rcnn_resnet50_fpn",
+    "mask_rcnn_resnet50_fpn_v2",
+]
 
 _HOMES = {
     "MaskRCNN": "anyview.segmentation.mask_rcnn",
     "generate_base_anchors": "anyview.segmentation.network.anchors",
+    "mask_rcnn_from_backbone": "anyview.segmentation.build",
     "mask_rcnn_resnet50_fpn": "anyview.segmentation.build",
     "mask_rcnn_resnet50_fpn_v2": "anyview.segmentation.build",
 }

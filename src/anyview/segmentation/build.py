@@ -1,10 +1,12 @@
-"""The two models of torchvision by their names there."""
+"""The two models of torchvision by their names there, and models of any backbone."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
+
+from torch import nn
 
 from anyview.segmentation.mask_rcnn import MaskRCNN
 from anyview.segmentation.options import MaskRCNNOptions
@@ -52,6 +54,36 @@ def mask_rcnn_resnet50_fpn_v2(
     Arguments and errors are those of `mask_rcnn_resnet50_fpn`.
     """
     return _built(2, num_classes, weights, options, reset_heads, progress)
+
+
+def mask_rcnn_from_backbone(
+    backbone: nn.Module,
+    num_classes: int | None = None,
+    *,
+    options: MaskRCNNOptions | None = None,
+    region_maps: int | None = None,
+) -> MaskRCNN:
+    """Mask R-CNN on a backbone of your own, with anchors of your own; torchvision's backbones are taken as they are.
+
+    Args:
+        backbone: an image batch (B, 3, H, W), normalised and padded as the options say, to feature maps: a tensor, or a
+            list, tuple or dict of tensors (B, C, h, w), finest first, all of one number of channels, of strides that
+            are powers of two. It is shown one image here, which tells channels and strides; `out_channels`, if it is
+            there, must agree. Its keys in the model's state dict begin with `backbone.`; what of it learns is yours to
+            say, before or after.
+        num_classes: kinds of objects and the background; None takes the options', or COCO's 91.
+        options: everything else; `options.anchors` has as many levels as there are maps (five by default). The
+            backbone decides about `channels`; `body`, `frozen_norms`, `norm_epsilon` and `trained_stages` mean nothing.
+        region_maps: how many of the finest maps regions are cut from, each twice as coarse as the one before; of
+            several of one stride the first is taken. None is all but the last, which then sees proposals only, as in
+            torchvision's pyramids; or the one that there is.
+
+    Raises:
+        OptionError: the backbone gives no such maps, or the anchors do not fit them; before anything is trained.
+    """
+    options = options or MaskRCNNOptions(num_classes=_COCO_CLASSES)
+    classes = options.num_classes if num_classes is None else num_classes
+    return MaskRCNN(replace(options, num_classes=classes), backbone, region_maps)
 
 
 def _built(

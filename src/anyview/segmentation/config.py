@@ -11,11 +11,15 @@ from anyview.errors import FormatError, WorkspaceError
 from anyview.formats.files import atomic_write
 from anyview.segmentation import presets
 from anyview.segmentation.train_options import SegmentationOptions
+from anyview.segmentation.weight_names import COCO
 from anyview.training.config import from_yaml, to_yaml
 from anyview.training.settings import has_checkpoints, options_file, settled
 
 _PRETRAINED = ("model.frozen_norms=true", "model.trained_stages=3")
 """As torchvision fine-tunes: the statistics of many images stay, and so do the first edges and textures."""
+
+_SECOND = ("model.version=2", "model.trained_stages=3")
+"""The same for the second version, whose norms all learn."""
 
 
 def config_path(run: Path) -> Path:
@@ -44,7 +48,7 @@ def chosen(
     usual = [] if preset is None else [*presets.preset(preset)]
     defaults, weights = SegmentationOptions(), given.get("weights")
     if weights is not None and options_file(run, config) is None:
-        usual += _PRETRAINED
+        usual += _SECOND if weights in COCO and COCO[str(weights)] == 2 else _PRETRAINED
         if config_path(Path(str(weights))).is_file():
             defaults = replace(defaults, model=read_config(Path(str(weights))).model)
     return settled(defaults, run, config, [*usual, *settings], given)

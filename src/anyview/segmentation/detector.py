@@ -50,12 +50,19 @@ class Detector:
         self.device = torch.device(_resolved(device))
         self.images = model.options.images
         self.bfloat16 = precision == "bf16" or (precision == "auto" and quick_in_bfloat16(_resolved(device)))
-        ready = fold_batch_norm(model).to(self.device).to(memory_format=torch.channels_last)
+        # what follows what in a backbone of the user's own is not known: nothing of it is folded, rounded or packed
+        own = model.own_backbone
+        ready = fold_batch_norm(model, ("backbone",) if own else ())
+        ready = ready.to(self.device).to(memory_format=torch.channels_last)
         if self.bfloat16:
-            _narrow(ready)
-        if self.device.type == "cpu" and not compile and packable(torch.bfloat16 if self.bfloat16 else torch.float32):
-            for part in (ready.backbone, ready.rpn, ready.roi_heads.box_head, ready.roi_heads.mask_head):
-                pack(part)
+            parts: list[nn.Module] = [ready.rpn, ready.roi_heads.box_head, ready.roi_heads.mask_head]
+            parts += [] if own else [ready.backbone]
+            for part in (*parts, ready.roi_heads.box_predictor, ready.roi_heads.mask_predictor):
+                _narrow(part)
+            # in float32 packed convolutions are slower than PyTorch's own: benchmarks/segmentation.py, step `packed`
+            if self.device.type == "cpu" and not compile and packable(torch.bfloat16):
+                for part in parts:
+                    pack(part)
         self.model = ready
         self._detect: Callable[..., list[Found]] = torch.compile(ready.detect) if compile else ready.detect
         self._min_score = min_score
@@ -80,7 +87,7 @@ class Detector:
         return found
 
 
-def _narrow(model: MaskRCNN) -> None:
+def _narrow(model: nn.Module) -> None:
     """Round the weights of products in place; autocast would do so again for every image."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):

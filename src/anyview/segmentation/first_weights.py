@@ -10,14 +10,18 @@ from anyview.segmentation.data.classes import coco_classes
 from anyview.segmentation.mask_rcnn import MaskRCNN
 from anyview.segmentation.train_options import SegmentationOptions
 from anyview.segmentation.trained import NormEpsilon
+from anyview.segmentation.weight_names import BODY, COCO, coco_version
 from anyview.segmentation.weights import HEADS, load_body, load_state, load_weights
 
-_KNOWN = ("COCO_V1", "IMAGENET1K_V1")
+_KNOWN = (*COCO, BODY)
 
 
 def check_first(options: SegmentationOptions) -> None:
-    """Raise an OptionError where the weights that the options name are not there, before any work is done."""
+    """Raise an OptionError where the weights that the options name are not there, or of another version of the model,
+    before any work is done."""
     name = options.weights
+    if name in COCO:
+        coco_version(name, options.model.version)
     if name is not None and name not in _KNOWN and not Path(name).exists():
         raise OptionError(
             "there is no such file of weights", where=name, expected=f"{', '.join(_KNOWN)}, a file, or a run's folder"
@@ -29,7 +33,7 @@ def load_first(model: MaskRCNN, options: SegmentationOptions, progress: Progress
 
     Args:
         model: takes them.
-        options: `weights` and `reset_heads`. The last layers of COCO_V1 are left out where classes differ, which is
+        options: `weights` and `reset_heads`. The last layers of COCO's are left out where classes differ, which is
             what everybody wants who trains on other things; with a file or a run, it must be said.
         progress: told where last layers begin anew.
 
@@ -39,9 +43,9 @@ def load_first(model: MaskRCNN, options: SegmentationOptions, progress: Progress
     name = options.weights
     if name is None:
         return
-    if name == "IMAGENET1K_V1":
+    if name == BODY:
         load_body(model, name)
-    elif name == "COCO_V1":
+    elif name in COCO:
         own = {key: value.clone() for key, value in model.state_dict().items() if key.startswith(HEADS)}
         load_weights(model, name, reset_heads=True)
         if options.classes != coco_classes().names:

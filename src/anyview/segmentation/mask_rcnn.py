@@ -7,6 +7,7 @@ batch goes through every step as one, and masks may be asked for in smaller form
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from anyview.segmentation.network.anchors import check_anchors, grid_anchors
 from anyview.segmentation.network.backbone import Backbone
 from anyview.segmentation.network.layers import FrozenBatchNorm
+from anyview.segmentation.network.own_backbone import eval_mode, map_layout, maps_for_regions, maps_in_order
 from anyview.segmentation.network.paste import MaskCrops, crop_masks, paste_binary, paste_masks
 from anyview.segmentation.network.pooling import STRIDES, ready
 from anyview.segmentation.network.roi_heads import Detections, RoIHeads, regions_of
@@ -30,8 +32,6 @@ MaskForm: TypeAlias = Literal["soft", "binary", "crops"]
 Losses: TypeAlias = dict[str, Float[Tensor, ""]]
 Found: TypeAlias = dict[str, Any]
 """`boxes` (N, 4), `labels` (N,), `scores` (N,), `masks`: see `MaskRCNN.detect`."""
-
-_LEVELS = 5
 
 
 class Seen(NamedTuple):
@@ -49,24 +49,44 @@ class Seen(NamedTuple):
 
 
 class MaskRCNN(nn.Module):
-    """A model of any ResNet and any anchors.
+    """A model of any backbone and any anchors.
 
     Args:
         options: what it is made of; the defaults are torchvision's `maskrcnn_resnet50_fpn`.
+        backbone: of the user's own, see `anyview.segmentation.mask_rcnn_from_backbone`; None is the options' ResNet and
+            pyramid.
+        region_maps: how many of its maps regions are cut from.
+
+    Attributes:
+        options: of the model; with a backbone of the user's own `channels` are that one's.
+        own_backbone: whether there is one.
 
     Raises:
-        OptionError: the anchors do not fit.
+        OptionError: the anchors do not fit, or the backbone gives no such maps.
     """
 
-    def __init__(self, options: MaskRCNNOptions | None = None) -> None:
+    def __init__(
+        self,
+        options: MaskRCNNOptions | None = None,
+        backbone: nn.Module | None = None,
+        region_maps: int | None = None,
+    ) -> None:
         super().__init__()
-        self.options = o = options or MaskRCNNOptions()
-        check_anchors(o.anchors, _LEVELS)
-        norm = partial(FrozenBatchNorm if o.frozen_norms else nn.BatchNorm2d, eps=o.norm_epsilon)
-        self.backbone = Backbone(o.body, norm, o.channels, None if o.version == 1 else nn.BatchNorm2d)
-        self.backbone.body.freeze_all_but(o.trained_stages)
+        o, self.own_backbone = options or MaskRCNNOptions(), backbone is not None
+        if backbone is None:
+            norm = partial(FrozenBatchNorm if o.frozen_norms else nn.BatchNorm2d, eps=o.norm_epsilon)
+            own = Backbone(o.body, norm, o.channels, None if o.version == 1 else nn.BatchNorm2d)
+            own.body.freeze_all_but(o.trained_stages)
+            self.backbone: nn.Module = own
+            levels, cut = len(STRIDES) + 1, dict(enumerate(STRIDES))
+        else:
+            layout = map_layout(backbone, o.images.multiple)
+            self.backbone, o = backbone, replace(o, channels=layout.channels)
+            levels, cut = len(layout.strides), maps_for_regions(layout, region_maps)
+        check_anchors(o.anchors, levels)
+        self.options, self._region_maps = o, tuple(cut)
         self.rpn = RegionProposals(o.channels, o.anchors.per_place, o.proposal_depth, o.proposals)
-        self.roi_heads = RoIHeads(o.channels, o.num_classes, o.version, o.detections)
+        self.roi_heads = RoIHeads(o.channels, o.num_classes, o.version, o.detections, tuple(cut.values()))
         self.register_load_state_dict_pre_hook(rename_old_keys)
 
     def forward(
@@ -82,6 +102,8 @@ class MaskRCNN(nn.Module):
         Raises:
             OptionError: see `losses`.
         """
+        if targets is None and self.training:
+            return self.detect(images)
         if targets is None:  # as in `detect`, for a compiler's graph ends best in the function that it was given
             seen, detections = self._find(images)
             return self._finish(seen, detections, 0.0, "soft")
@@ -110,9 +132,7 @@ class MaskRCNN(nn.Module):
     def detect(
         self, images: Images, min_score: float = 0.0, masks: MaskForm = "soft", sizes: Sequence[Size] | None = None
     ) -> list[Found]:
-        """The objects in each image, best first, whatever the mode.
-
-        In training mode norms that learn take, and keep, the statistics of these images, as torch's norms do.
+        """The objects in each image, best first: those of eval mode, whatever the mode, which stays.
 
         Args:
             images: see `forward`.
@@ -127,6 +147,9 @@ class MaskRCNN(nn.Module):
         Raises:
             OptionError: an image of wrong shape or type.
         """
+        if self.training:  # so that norms which learn do not take these images' statistics
+            with eval_mode(self):
+                return self.detect(images, min_score, masks, sizes)
         seen, detections = self._find(images)
         if sizes is not None:
             seen = seen._replace(batch=seen.batch._replace(originals=list(sizes)))
@@ -151,12 +174,12 @@ class MaskRCNN(nn.Module):
 
     def look(self, batch: Batch) -> Seen:
         """Run the backbone and the proposal head."""
-        maps = self.backbone(batch.images)
+        maps = maps_in_order(self.backbone(batch.images))
         places = [(m.shape[-2], m.shape[-1]) for m in maps]
         height, width = batch.images.shape[-2:]
         anchors = grid_anchors(self.options.anchors, places, (height, width), batch.images.device)
         objectness = self.rpn.head(maps, anchors)
-        return Seen(batch, ready(maps[: len(STRIDES)]), objectness)
+        return Seen(batch, ready([maps[i] for i in self._region_maps]), objectness)
 
     def _losses(self, seen: Seen, truth: list[Truth], generator: torch.Generator | None) -> Losses:
         """Of both stages."""

@@ -10,14 +10,13 @@ from typing import Final, Literal
 from torch import Tensor
 
 from anyview.errors import FormatError
+from anyview.progress import SILENT, Progress
 from anyview.segmentation.data.classes import Classes, coco_classes, named_classes
 from anyview.segmentation.mask_rcnn import MaskRCNN
 from anyview.segmentation.network.state_keys import new_name
 from anyview.segmentation.options import NINE_ANCHORS, AnchorOptions, Body, MaskRCNNOptions, ProposalOptions
+from anyview.segmentation.weight_names import COCO, refuse_body
 from anyview.segmentation.weights import load_weights, read_state
-
-NAMES: Final[dict[str, Literal[1, 2]]] = {"COCO_V1": 1, "COCO_V1_V2": 2}
-"""torchvision's weights for COCO by name, and the model's version: `maskrcnn_resnet50_fpn` and `_v2`."""
 
 _BODIES: Final[dict[tuple[bool, int], Body]] = {
     (False, 2): "resnet18",
@@ -51,29 +50,31 @@ class Pretrained:
         return digest.hexdigest()
 
 
-def open_pretrained(weights: str | Path, progress: bool = True) -> Pretrained:
+def open_pretrained(weights: str | Path, progress: bool = True, notes: Progress = SILENT) -> Pretrained:
     """A model by a word of the user's.
 
     Args:
-        weights: "COCO_V1" or "COCO_V1_V2" (see `NAMES`), downloaded once; a file (.pth, .safetensors) of torchvision's
-            Mask R-CNN with any ResNet of ours, where 91 classes are taken for COCO's and others have no names; or the
-            folder of `anyview segment train`, whose best weights are taken.
+        weights: "COCO_V1" or "COCO_V1_V2", downloaded once; a file (.pth, .safetensors) of torchvision's Mask R-CNN
+            with any ResNet of ours, where 91 classes are taken for COCO's and others have no names; or the folder of
+            `anyview segment train`, whose best weights are taken.
         progress: whether a download draws a bar.
+        notes: told where a run has no best weights, and others are taken.
 
     Raises:
-        OptionError: no such file, no connection, or weights of another model.
+        OptionError: no such file, no connection, weights of another model, or of a backbone only.
         FormatError: the file is damaged, or no Mask R-CNN's.
     """
-    if str(weights) in NAMES:
-        version = NAMES[str(weights)]
+    refuse_body(str(weights))
+    if str(weights) in COCO:
+        version = COCO[str(weights)]
         model = MaskRCNN(MaskRCNNOptions(version=version, frozen_norms=version == 1))
-        load_weights(model, "COCO_V1", progress=progress)
+        load_weights(model, weights, progress=progress)
         return Pretrained(model.eval(), coco_classes(), str(weights))
     path = Path(weights)
     if path.is_dir():
         from anyview.segmentation.run import open_run  # type: ignore[import-not-found, unused-ignore]
 
-        run = open_run(path)
+        run = open_run(path, progress=notes)
         return Pretrained(run.model.eval(), run.classes, str(path))
     options = _options_of({new_name(name): tensor for name, tensor in read_state(path).items()}, path)
     model = MaskRCNN(options)

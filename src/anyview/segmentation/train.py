@@ -6,12 +6,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from anyview.compute import cpu_count
 from anyview.progress import SILENT, Progress
 from anyview.segmentation.config import write_config
+from anyview.segmentation.data.whole import check_whole
 from anyview.segmentation.first_weights import check_first, load_first
 from anyview.segmentation.train_data import TrainingData, data_config, training_data
 from anyview.segmentation.train_options import SYNTHETIC, USUAL_STEPS, SegmentationOptions
 from anyview.segmentation.trainee import MaskRCNNTrainee
+from anyview.training.group import current
 from anyview.training.loop import TrainingResult, train
 from anyview.training.precision import settled
 from anyview.training.settings import has_checkpoints
@@ -48,6 +51,9 @@ def _train(progress: Progress, folder: str | Path, run: Path, options: Segmentat
     if not begun:
         check_first(options)
     data = training_data(folder, options, progress)
+    if not begun and options.data.check and str(folder) != SYNTHETIC:
+        parts = [data.train] if data.val is None else [data.train, data.val]
+        check_whole(parts, max(cpu_count() // current().size, 1), progress)
     classes = data.train.classes
     options = replace(
         options, model=replace(options.model, num_classes=len(classes)), classes=classes.names, class_ids=classes.ids,

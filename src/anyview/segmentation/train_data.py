@@ -20,6 +20,7 @@ from anyview.segmentation.data.items import InstanceData
 from anyview.segmentation.data.subset import SomeInstances
 from anyview.segmentation.data.synthetic_data import SyntheticInstances
 from anyview.segmentation.train_options import SYNTHETIC, SegmentationOptions, SyntheticOptions
+from anyview.segmentation.weight_names import COCO
 
 _COCO_CLASSES = 80
 
@@ -132,7 +133,7 @@ def _numbering(options: SegmentationOptions, classes: Classes) -> Numbering:
     """Labels as the weights have them, where their heads are to be kept."""
     if options.data.numbering != "auto":
         return options.data.numbering
-    if options.weights != "COCO_V1" or len(classes.used) != _COCO_CLASSES:
+    if options.weights not in COCO or len(classes.used) != _COCO_CLASSES:
         return "contiguous"
     from anyview.segmentation.data.classes import coco_names
 
@@ -141,4 +142,4 @@ def _numbering(options: SegmentationOptions, classes: Classes) -> Numbering:
 
 def data_config(options: SegmentationOptions) -> dict[str, object]:
     """Of the options of the data, those that decide the result."""
-    return {key: value for key, value in asdict(options.data).items() if key != "threads"}
+    return {key: value for key, value in asdict(options.data).items() if key not in ("threads", "check")}

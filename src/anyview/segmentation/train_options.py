@@ -63,9 +63,12 @@ class DataOptions:
     """Most images of a validation during training, spread over those that there are; `segment eval` takes all."""
     numbering: Literal["auto", "contiguous", "coco"] = "auto"
     """Labels 1, 2, ... in the order of the data's categories, or `coco`: those of torchvision's COCO models. `auto` is
-    `coco` where training begins from COCO_V1 and the data has all 80 classes of COCO, so that the heads are kept."""
+    `coco` where training begins from COCO_V1 or COCO_V1_V2 and the data has all 80 classes of COCO, so that the heads
+    are kept."""
     threads: int | None = None
     """That read and vary images; null for one a core. The result does not depend on it."""
+    check: bool = True
+    """Read every image once before the first step, so that a damaged one is told then and not hours later."""
     bins: int = 2
     """Groups of images by width over height; a batch has images of one group, so little padding. 1 is no grouping."""
 
@@ -135,8 +138,8 @@ class SegmentationOptions:
     folder: str = ""
     """Labelled images; or `synthetic`."""
     weights: str | None = None
-    """What training begins with: COCO_V1 (torchvision's Mask R-CNN), IMAGENET1K_V1 (its body alone), a file of weights,
-    the folder of another run; null for random weights."""
+    """What training begins with: COCO_V1, COCO_V1_V2 (torchvision's Mask R-CNN and its second version), IMAGENET1K_V1
+    (the body alone), a file of weights, the folder of another run; null for random weights."""
     reset_heads: bool = False
     """Start the last layers anew where the weights of a file or a run are for another number of classes, or those of a
     run for classes of other names. Those of COCO_V1 always do."""

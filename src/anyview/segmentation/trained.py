@@ -19,7 +19,7 @@ class NormEpsilon:
 
     def __init__(self, model: MaskRCNN) -> None:
         self._model = model
-        self._norms = [m for m in model.backbone.body.modules() if isinstance(m, FrozenBatchNorm)]
+        self._norms = [m for m in model.backbone.modules() if isinstance(m, FrozenBatchNorm)]
 
     def state_dict(self) -> dict[str, float | None]:
         """The value; None where no norm is frozen."""

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 
 from anyview.errors import FormatError, OptionError, is_out_of_memory
 from anyview.segmentation.mask_rcnn import MaskRCNN
+from anyview.segmentation.network.backbone import Backbone
 from anyview.segmentation.network.layers import FrozenBatchNorm
 from anyview.segmentation.network.state_keys import has_old_names, new_name
 from anyview.segmentation.options import Body
+from anyview.segmentation.weight_names import BODY, COCO, coco_version, refuse_body
 
 COCO_V1: Final = {
     1: "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
@@ -55,8 +57,8 @@ def load_weights(model: MaskRCNN, weights: str | Path, reset_heads: bool = False
 
     Args:
         model: takes them; on an error it is as before.
-        weights: "COCO_V1", torchvision's of 91 classes, downloaded once into torch.hub's folder; or a file:
-            .safetensors, or a state dict of torch.save.
+        weights: "COCO_V1", torchvision's of 91 classes for the model's version, or "COCO_V1_V2", the same for version 2
+            only, downloaded once into torch.hub's folder; or a file: .safetensors, or a state dict of torch.save.
         reset_heads: keep the model's own last layers where the number of classes differs.
         progress: whether a download draws a bar.
 
@@ -64,8 +66,11 @@ def load_weights(model: MaskRCNN, weights: str | Path, reset_heads: bool = False
         OptionError: no connection, no such file, or tensors that do not fit; names them.
         FormatError: the file is damaged, or more than tensors.
     """
-    known = weights == "COCO_V1"
-    state = _downloaded(COCO_V1[model.options.version], progress) if known else read_state(Path(weights))
+    refuse_body(str(weights))
+    if weights in COCO:
+        state = _downloaded(COCO_V1[coco_version(str(weights), model.options.version)], progress)
+    else:
+        state = read_state(Path(weights))
     old = has_old_names(state)
     state = {new_name(name): tensor for name, tensor in state.items()}
     _load(model, state, str(weights), reset_heads)
@@ -92,7 +97,7 @@ def load_state(model: MaskRCNN, state: dict[str, Tensor], where: str, reset_head
     _load(model, state, where, reset_heads)
 
 
-def load_body(model: MaskRCNN, weights: str | Path = "IMAGENET1K_V1", progress: bool = True) -> None:
+def load_body(model: MaskRCNN, weights: str | Path = BODY, progress: bool = True) -> None:
     """Load a classifier's weights into a model's ResNet.
 
     Args:
@@ -103,7 +108,12 @@ def load_body(model: MaskRCNN, weights: str | Path = "IMAGENET1K_V1", progress: 
     Raises:
         OptionError, FormatError: see `load_weights`.
     """
-    known = weights == "IMAGENET1K_V1"
+    if not isinstance(model.backbone, Backbone):
+        raise OptionError(
+            "the model has a backbone of your own", where=weights, expected="one of our ResNets",
+            hint="load its weights before the model is built from it",
+        )  # fmt: skip
+    known = weights == BODY
     state = _downloaded(IMAGENET[model.options.body], progress) if known else read_state(Path(weights))
     body = {name: tensor for name, tensor in state.items() if name not in ("fc.weight", "fc.bias")}
     _load(model.backbone.body, body, str(weights), reset_heads=False)

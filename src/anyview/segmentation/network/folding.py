@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 from itertools import pairwise
 from typing import TypeVar
 
@@ -14,14 +15,20 @@ from anyview.segmentation.network.layers import FrozenBatchNorm
 _Model = TypeVar("_Model", bound=nn.Module)
 
 
-def fold_batch_norm(model: _Model) -> _Model:
+def fold_batch_norm(model: _Model, leave: Collection[str] = ()) -> _Model:
     """A copy in eval mode whose convolutions have swallowed the norms that follow them.
 
     With scale s = weight / sqrt(variance + epsilon), a convolution's weights become s w, its bias s (b - mean) + bias.
     The copy's state dict is not that of the model any more, and it cannot be trained further with norms that learn.
+
+    Args:
+        model: stays as it is; a norm follows the convolution that its module lists before it, as ours all do.
+        leave: names of the model's parts whose norms stay.
     """
     folded = copy.deepcopy(model).eval()
-    for module in list(folded.modules()):
+    for path, module in list(folded.named_modules()):
+        if path.partition(".")[0] in leave:
+            continue
         children = list(module.named_children())
         for (_, conv), (name, norm) in pairwise(children):
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d | FrozenBatchNorm):

@@ -18,7 +18,7 @@ from anyview.segmentation.network.box_head import BoxPredictor, ConvHead, Linear
 from anyview.segmentation.network.boxes import DETECTION_WEIGHTS, at_least, clip, decode, encode
 from anyview.segmentation.network.candidates import best_candidates, candidates
 from anyview.segmentation.network.mask_head import MaskHead, MaskPredictor, mask_loss
-from anyview.segmentation.network.pooling import pool
+from anyview.segmentation.network.pooling import STRIDES, pool
 from anyview.segmentation.network.rpn import Proposals
 from anyview.segmentation.network.samples import draw, spread_over
 from anyview.segmentation.network.suppression import best, suppress
@@ -45,11 +45,26 @@ class Detections(NamedTuple):
 
 
 class RoIHeads(nn.Module):
-    """Box head and mask head with their decisions."""
+    """Box head and mask head with their decisions.
 
-    def __init__(self, channels: int, num_classes: int, version: int, options: DetectionOptions) -> None:
+    Args:
+        channels: of the maps.
+        num_classes: with the background.
+        version: of the heads, 1 or 2.
+        options: how they decide.
+        strides: of the maps that regions are cut from, finest first, pixels.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_classes: int,
+        version: int,
+        options: DetectionOptions,
+        strides: tuple[int, ...] = STRIDES,
+    ) -> None:
         super().__init__()
-        self.options = options
+        self.options, self._strides = options, strides
         self.box_head = LinearHead(channels) if version == 1 else ConvHead(channels, nn.BatchNorm2d)
         self.box_predictor = BoxPredictor(channels, num_classes)
         self.mask_head = MaskHead(channels, None if version == 1 else nn.BatchNorm2d)
@@ -62,7 +77,7 @@ class RoIHeads(nn.Module):
         """What the proposals are.
 
         Args:
-            maps: of strides 4 to 32, finest first.
+            maps: that regions are cut from, finest first.
             proposals: of each image.
             sizes: height and width of each image in the batch, pixels.
             fixed: shapes depend on shapes only, never on what is found.
@@ -99,7 +114,7 @@ class RoIHeads(nn.Module):
         """`loss_classifier`, `loss_box_reg` and `loss_mask` over sampled proposals, the true boxes among them.
 
         Args:
-            maps: of strides 4 to 32, finest first.
+            maps: that regions are cut from, finest first.
             proposals: of each image.
             truth: of each image.
             generator: of the sample.
@@ -124,12 +139,12 @@ class RoIHeads(nn.Module):
 
     def _boxes(self, maps: list[Tensor], regions: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (R, C) and offsets (R, C, 4)."""
-        logits, offsets = self.box_predictor(self.box_head(pool(maps, regions, box_head.SIDE)))
+        logits, offsets = self.box_predictor(self.box_head(pool(maps, regions, box_head.SIDE, self._strides)))
         return logits, offsets
 
     def _masks(self, maps: list[Tensor], regions: Tensor, labels: Tensor) -> Tensor:
         """Logits of each region's class."""
-        return self.mask_predictor(self.mask_head(pool(maps, regions, mask_head.SIDE)), labels)
+        return self.mask_predictor(self.mask_head(pool(maps, regions, mask_head.SIDE, self._strides)), labels)
 
 
 def _nothing(*modules: nn.Module) -> Float[Tensor, ""]:
