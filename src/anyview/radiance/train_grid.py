@@ -66,7 +66,7 @@ class GridTrainee(FieldTrainee):
         device = fabric.device
         self._read(device, o.validation_pixels)
         geometry = None if self._options.geometry is None else Path(self._options.geometry)
-        bounds = grid_bounds(self._views, data, o.cells, geometry, o.contraction)
+        bounds = grid_bounds(self._views, data, o.cells, geometry, o.contraction, self._pixels.alpha_of)
         self._among = self._candidates(bounds)
         inner = bounds.side / 2 if bounds.contracted else bounds.side
         occupancy = Occupancy(bounds.low, bounds.side, bounds.possible, 2.3 / inner, bounds.contracted)
