@@ -11,6 +11,7 @@ from anyview.radiance.fields.mip_work import forget
 from anyview.radiance.options import USUAL_STEPS, RadianceOptions
 from anyview.radiance.precision import with_precision
 from anyview.radiance.run import write_config
+from anyview.radiance.sight import check_sight
 from anyview.radiance.train_grid import GridTrainee
 from anyview.radiance.train_mip import MipTrainee
 from anyview.radiance.views import FieldViews, field_views
@@ -46,6 +47,8 @@ def train_field(scene: Path, run: Path, options: RadianceOptions, progress: Prog
 def _train(progress: Progress, scene: Path, run: Path, options: RadianceOptions) -> TrainingResult:
     """One process's part."""
     views = field_views(load_scene(scene), options.data)
+    of_training = replace(views.scene, views=views.train)
+    check_sight(views.train, {"val": views.val, "test": views.test}, of_training, progress.note)
     trainee = make_trainee(options, views, run, progress)
     loop = options.loop
     if loop.steps is None and loop.max_minutes is None:

@@ -95,7 +95,7 @@ def field_views(scene: Scene, data: DataOptions) -> FieldViews:
     made = FieldViews(scene, with_depths(train), with_depths(val), with_depths(test), near, far, multiscale)
     box = box_of_interest(scene, data)
     if box is not None:
-        check_bounds((*made.train, *made.val), box)
+        check_bounds((*made.train, *made.val, *made.test), box)
     return made
 
 
