@@ -113,7 +113,7 @@ def test_known_points_outside_near_and_far_are_refused() -> None:
         pose = np.eye(4)
         pose[0, 3] = 0.1 * i
         views.append(View(f"{i}.png", CAMERA, pose, PIXELS))
-    scene = Scene(tuple(views), points=np.random.default_rng(0).uniform(-1, 1, (100, 3)) + (0, 0, 7))
+    scene = Scene(tuple(views), points=np.random.default_rng(0).uniform((-1, -1, 6), (1, 1, 8), (100, 3)))
     assert field_views(scene, DataOptions(near=6.5)).far > 7
     with pytest.raises(SceneError) as error:
         field_views(scene, DataOptions(near=50.0, far=90.0))
