@@ -10,6 +10,7 @@ from anyview.progress import SILENT, Progress
 from anyview.radiance.fields.mip_work import forget
 from anyview.radiance.options import USUAL_STEPS, RadianceOptions
 from anyview.radiance.precision import with_precision
+from anyview.radiance.reconstructed import reconstruction_fingerprint
 from anyview.radiance.run import write_config
 from anyview.radiance.sight import check_sight
 from anyview.radiance.train_grid import GridTrainee
@@ -71,4 +72,7 @@ def _config(options: RadianceOptions, views: FieldViews) -> dict[str, object]:
     other = "grid" if options.field == "mip" else "mip"
     config = {k: v for k, v in asdict(options).items() if k not in (*_NOT_THE_RESULT, other, "loop")}
     config["data"].pop("memory_gib")
-    return {**config, "views": views.fingerprint()}
+    inputs = {"the images": views.pixels_fingerprint()}
+    if options.geometry is not None:
+        inputs["the reconstruction"] = reconstruction_fingerprint(Path(options.geometry))
+    return {**config, "views": views.fingerprint(), "inputs": inputs}
