@@ -18,7 +18,7 @@ from anyview.radiance.occupancy import Occupancy
 from anyview.radiance.options import DataOptions, GridOptions, RadianceOptions
 from anyview.radiance.pictures import read_picture
 from anyview.radiance.ray_table import Shot
-from anyview.radiance.rays import Rays, camera_rays
+from anyview.radiance.rays import Rays
 from anyview.radiance.reconstructed import shell
 from anyview.radiance.run import open_run
 from anyview.radiance.train import train_field
@@ -26,6 +26,7 @@ from anyview.radiance.views import field_views
 from anyview.scene.load import load_scene
 from anyview.scene.synthetic import render_scene
 from anyview.training.options import LoopOptions
+from camera_rays import camera_rays
 
 GRID = GridOptions(
     levels=4, finest=64, log2_entries=12, width=16, harmonics=1, cells=32, first_steps=64, steps=64, samples=2048,
