@@ -48,8 +48,8 @@ def alone(views: Sequence[View], others: Sequence[View]) -> list[View]:
     for other in others:
         if not left:
             break
-        hit = _sees(other, np.concatenate(points)).reshape(len(left), -1).any(1)
-        keep = [i for i, view in enumerate(left) if not hit[i] or _same_place(view, other)]
+        hits = _sees(other, np.concatenate(points)).reshape(len(left), -1)
+        keep = [i for i, view in enumerate(left) if not hits[i].any() or _same_place(view, other)]
         left, points = [left[i] for i in keep], [points[i] for i in keep]
     theirs = [_frustum(other) for other in others] if left else []  # a narrow view can lie between a wide one's points
 
@@ -66,7 +66,7 @@ def out_of_range(views: Sequence[View], scene: Scene) -> list[View]:
     found = []
     for view in views if together else ():
         local = place @ view.cam_from_world[:3, :3].T + view.cam_from_world[:3, 3]
-        if _inside(view, local[None])[0] and not (view.near or 0) < local[2] < (view.far or np.inf):
+        if _inside(view, local[None]).all() and not (view.near or 0) < local[2] < (view.far or np.inf):
             found.append(view)
     return found
 
@@ -160,4 +160,4 @@ def _inside(view: View, local: Points) -> Bool[np.ndarray, "N"]:
 
 def _same_place(view: View, other: View) -> bool:
     """One view, or the same picture at another scale."""
-    return bool((view.world_from_cam == other.world_from_cam).all())
+    return np.array_equal(view.world_from_cam, other.world_from_cam)

@@ -55,8 +55,8 @@ class ValidationPicture:
         self._shot = replace(shot, camera=camera.resized(width, height))
         read = read_picture(view, downscale)
         self._truth = cv2.resize(read.over(background), (width, height), interpolation=cv2.INTER_AREA)
-        known = np.ones((camera.height, camera.width), np.float32) if read.known is None else np.float32(read.known)
-        self._known = cv2.resize(known, (width, height), interpolation=cv2.INTER_AREA) > 0.999
+        known = np.ones((camera.height, camera.width), bool) if read.known is None else read.known
+        self._known = cv2.resize(known.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) > 0.999
         self._note = note
         self._chunk: Chunk | None = None
 
