@@ -176,7 +176,7 @@ class GridOptions:
     reopened: float = 0.0
     """Share of the cells passed over that is looked at again after each look at all of them."""
     multisamples: int = 1
-    """Points by which a sample's cone is looked at: 1, or an even number of 6 (Zip-NeRF's) or more: slower."""
+    """Points by which a sample's cone is looked at: 1, or an even number from 6 (Zip-NeRF's) to 64: slower."""
     exposure: bool = False
     """Learn how bright each training image was taken; pictures are then rendered as the mean image was."""
     validation_pixels: int = 2048
@@ -187,12 +187,12 @@ class GridOptions:
         _in_range(
             "grid", self, levels=(1, 32), coarsest=(2, 65536), finest=(2, 65536), log2_entries=(4, 26), width=(1, 1024),
             cells=(8, 512), steps=(16, 65536), first_steps=(16, 65536), samples=(64, 1 << 26), distortion=0,
-            last_rate=(0, 1), least_alpha=(0, 1), reopened=(0, 1), multisamples=(1, 64), validation_pixels=1,
+            last_rate=(0, 1), least_alpha=(0, 1), reopened=(0, 1), validation_pixels=1,
         )  # fmt: skip
         _above_zero("grid", self, "rate")
-        if self.multisamples != 1 and (self.multisamples < 6 or self.multisamples % 2):
+        if self.multisamples != 1 and (not 6 <= self.multisamples <= 64 or self.multisamples % 2):
             raise OptionError(
-                "no such pattern of points", where="grid.multisamples", expected="1, or an even number of 6 or more",
+                "no such pattern of points", where="grid.multisamples", expected="1, or an even number from 6 to 64",
                 actual=self.multisamples,
             )  # fmt: skip
         if self.finest < self.coarsest:

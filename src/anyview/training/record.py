@@ -93,19 +93,19 @@ def check_same_run(meta: Mapping[str, Any], name: str, version: int, config: Map
     before = meta.get("config", {})
     if "loop" in before:  # older checkpoints are of one device, and do not say so
         before = {**before, "loop": {"devices": 1, **before["loop"]}}
+    difference = _difference(_without(before, _INPUTS), _without(config, _INPUTS))
+    if difference:
+        key, then, now = difference
+        raise OptionError(
+            f"option `{key}` is not what this run began with", where=run, expected=then, actual=now,
+            hint=f"leave it as it was, or {_ANOTHER}",
+        )  # fmt: skip
     known = before.get(_INPUTS, {})
     for what, digest in config.get(_INPUTS, {}).items():
         if digest is not None and known.get(what) not in (None, digest):
             raise WorkspaceError(
                 f"{what} changed since this run began", where=run, hint=f"put back what was there, or {_ANOTHER}"
             )
-    difference = _difference(_without(before, _INPUTS), _without(config, _INPUTS))
-    if difference:
-        key, before, now = difference
-        raise OptionError(
-            f"option `{key}` is not what this run began with", where=run, expected=before, actual=now,
-            hint=f"leave it as it was, or {_ANOTHER}",
-        )  # fmt: skip
 
 
 def _without(config: Mapping[str, Any], key: str) -> dict[str, Any]:
