@@ -5,8 +5,9 @@ usage: python benchmarks/radiance.py SCENE OUT [--minutes 1 2 5 10] [--geometry 
 For each number of minutes one run of `anyview radiance train --max-minutes M` in a folder of its own (schedules end
 with the time), then `anyview radiance eval --split val`. Wall-clock times are of whole commands, imports included.
 Kernels must be compiled: run `anyview doctor` first. `stolen` is what a virtual machine's host gave to others in the
-meantime. Writes benchmarks/results/radiance_SCENE[_geometry].json; what stands there of other minutes, made with the
-same options and source, is kept.
+meantime. With --geometry the seconds of that reconstruction's stages come from its own `summary.json`.
+Writes benchmarks/results/radiance_SCENE[_geometry].json; what stands there of other minutes, made with the same options
+and source, is kept.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ def run(a: argparse.Namespace, minutes: float) -> dict[str, Any]:
     figures = folder / "val.json"
     anyview_radiance("eval", str(folder), "--split", "val", "--json", str(figures))
     result = json.loads(figures.read_text())
+    known = None if a.geometry is None else reconstruction_seconds(a.geometry)
     return {
         "date": datetime.date.today().isoformat(),
         "psnr": round(result["psnr"], 3),
@@ -85,8 +87,16 @@ def run(a: argparse.Namespace, minutes: float) -> dict[str, Any]:
         "command_seconds": round(seconds, 1),
         "stolen": round(stolen / seconds / (os.cpu_count() or 1), 3),  # share of the processors that others had
         "render_seconds": round(render_seconds(folder), 2),
+        **({} if known is None else {"reconstruction_seconds": known}),
         "curve": curve(folder),
     }
+
+
+def reconstruction_seconds(work: Path) -> float | None:
+    """Of all stages, as the workspace itself has noted; None where it has not (COLMAP's do not)."""
+    summary = work / "summary.json"
+    stages = json.loads(summary.read_text()).get("stages", {}) if summary.is_file() else {}
+    return round(sum(stages.values()), 1) if stages else None
 
 
 def curve(folder: Path) -> list[tuple[float, float]]:

@@ -1,11 +1,12 @@
-"""Peak memory of radiance's commands at growing sizes of images: it should be the pixels', and then stay where it is.
+"""Peak memory of radiance's commands as images and their number grow: it should be the pixels', and then stay there.
 
-usage: python benchmarks/radiance_memory.py SCENE OUT [--sizes 400 800 1600 3200] [--views 8] [--steps 60]
+usage: python benchmarks/radiance_memory.py SCENE OUT [--sizes 400 800 1600 3200] [--views 8 [32 98]] [--steps 60]
 
-SCENE is NeRF-synthetic. For each size a scene is made from some of its views, resized; `train` of each field over a
-few steps, `eval` of two views and `render` of one frame of that size run as commands of their own, each with 256 MiB
-for pixels (`data.memory_gib`; what needs more lies in a file). Peaks are the commands' resident memory, by the system;
-what of a file is in memory counts, though the system may drop it at will.
+SCENE is NeRF-synthetic. For each size a scene is made from some of its views (the first number), resized, and for each
+further number of views one of the first size; `train` of each field over a few steps, `eval` of two views and `render`
+of one frame of that size run as commands of their own, each with 256 MiB for pixels (`data.memory_gib`; what needs more
+lies in a file). Peaks are the commands' resident memory, by the system; what of a file is in memory counts, though the
+system may drop it at will.
 Writes benchmarks/results/radiance_memory.json.
 """
 
@@ -54,12 +55,12 @@ def peak_mib(*words: str) -> int:
     return usage.ru_maxrss >> 10
 
 
-def measure(a: argparse.Namespace, size: int) -> dict[str, Any]:
-    scene = resized(a.scene, a.out / f"scene_{size}", size, a.views)
-    pixels = 4 * a.views * size * size
+def measure(a: argparse.Namespace, size: int, views: int) -> dict[str, Any]:
+    scene = resized(a.scene, a.out / f"scene_{size}_{views}", size, views)
+    pixels = 4 * views * size * size
     found: dict[str, Any] = {"pixels_mib": round(pixels / 2**20, 1)}
     for field in ("grid", "mip"):
-        run = a.out / f"{field}_{size}"
+        run = a.out / f"{field}_{size}_{views}"
         settings = ["data.memory_gib=0.25", *(FEW if field == "mip" else ())]
         options = [word for setting in settings for word in ("--set", setting)]
         steps = a.steps if field == "grid" else 2
@@ -77,20 +78,23 @@ def main() -> None:
     parser.add_argument("scene", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--sizes", type=int, nargs="+", default=[400, 800, 1600, 3200])
-    parser.add_argument("--views", type=int, default=8)
+    parser.add_argument("--views", type=int, nargs="+", default=[8])
     parser.add_argument("--steps", type=int, default=60)
     a = parser.parse_args()
     record: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": {"cpu": machine.cpu_name(), "cores": cpu_count()},
         "versions": {"anyview": anyview.__version__, **machine.versions()},
-        "views": a.views,
+        "views": a.views[0],
         "sizes": {},
+        "more_views": {},  # at the first size
     }
-    for size in a.sizes:
-        record["sizes"][str(size)] = measure(a, size)
+    cases = [("sizes", size, size, a.views[0]) for size in a.sizes]
+    cases += [("more_views", views, a.sizes[0], views) for views in a.views[1:]]
+    for group, name, size, views in cases:
+        record[group][str(name)] = found = measure(a, size, views)
         RESULTS.write_text(json.dumps(record, indent=1) + "\n")
-        print(f"{size}: {json.dumps(record['sizes'][str(size)])}", flush=True)
+        print(f"{views} views of {size} x {size}: {json.dumps(found)}", flush=True)
 
 
 if __name__ == "__main__":

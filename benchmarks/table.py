@@ -76,8 +76,10 @@ def radiance_runs() -> list[str]:
         for suffix, title in (("", "visual hull"), ("_geometry", "`--geometry`")):
             record = read(f"radiance_{scene}{suffix}")
             for minutes, r in (record or {"runs": {}})["runs"].items():
+                before = r.get("reconstruction_seconds")
+                after = "" if before is None else f" (reconstructed in {before / 60:.1f} min before)"
                 lines.append(
-                    f"| `{scene}` | {title} | {minutes} | {r['psnr']:.2f} dB | {r['ssim']:.3f} | "
+                    f"| `{scene}` | {title}{after} | {minutes} | {r['psnr']:.2f} dB | {r['ssim']:.3f} | "
                     f"{r['render_seconds']:.1f} s | {on_the_way(r.get('curve', []))} |"
                 )
     return lines if len(lines) > 2 else []

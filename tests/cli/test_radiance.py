@@ -35,6 +35,9 @@ def test_words() -> None:
     command = parse(["radiance", "render", "R", "--path", "orbit", "--size", "30", "20"])
     assert isinstance(command, Radiance)
     assert command.verb == Render(Path("R"), "orbit", size=(30, 20))
+    command = parse(["radiance", "render", "R", "--path", "orbit", "--elevation", "-20"])
+    assert isinstance(command, Radiance)
+    assert command.verb == Render(Path("R"), "orbit", elevation=-20.0)
     command = parse(["radiance", "export", "R", "--to", "mesh", "--faces", "200", "--views", "5", "--out", "m.glb"])
     assert isinstance(command, Radiance)
     assert command.verb == Export(Path("R"), "mesh", faces=200, views=5, out=Path("m.glb"))
@@ -68,12 +71,26 @@ def test_from_a_folder_to_figures_and_a_film(tmp_path: Path, capsys: pytest.Capt
     assert 'src="../film/depth.mp4"' in (Path(run) / "report.html").read_text()
 
 
+def test_an_orbit_seen_from_above(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = soft_run(tmp_path / "run")
+    words = ["--path", "orbit", "--frames", "2", "--size", "8", "8"]
+    assert main(["radiance", "render", str(run), *words]) == 0
+    assert main(["radiance", "render", str(run), *words, "--elevation", "70"]) == 0
+    assert str(run / "renders" / "orbit_70" / "color.mp4") in capsys.readouterr().out
+    frames = [(run / "renders" / name / "color" / "00000.png").read_bytes() for name in ("orbit", "orbit_70")]
+    assert frames[0] != frames[1]
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["train", "nowhere", "--out", "run"], "no such scene in nowhere; check the path"),
         (["eval", "nowhere"], "not a run in nowhere"),
         (["render", "nowhere", "--path", "orbit"], "not a run in nowhere"),
+        (
+            ["render", "R", "--path", "spiral", "--elevation", "3"],
+            "only an orbit has an elevation in --elevation: ",
+        ),
         (["export", "nowhere", "--to", "mesh"], "not a run in nowhere"),
         (["export", "R", "--to", "mesh", "--spacing", "1"], "an option of --to points in --spacing: found --to mesh"),
         (["export", "R", "--faces", "900"], "an option of --to mesh in --faces: found --to points"),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from anyview.errors import AnyviewError, OptionError, WorkspaceError
+from anyview.formats.ply import write_ply
 from anyview.radiance.run import config_path, read_config
 from anyview.radiance.settings import settled
 from anyview.radiance.train import train_field
+from anyview.training.checkpoint import load_checkpoint, save_checkpoint
 from anyview.workspace.lock import hold
 from anyview.workspace.workspace import Workspace
 from small_trainee import Notes
@@ -75,6 +78,46 @@ def test_a_scene_that_has_moved_is_the_same(field: str, steps: int, tmp_path: Pa
     options = settled(tmp_path / "run", None, [f"loop.steps={steps}"])
     assert train_field(tmp_path / "moved", tmp_path / "run", options).step == steps
     assert read_config(tmp_path / "run").scene == str(tmp_path / "moved")
+
+
+def test_changed_images_are_refused(field: str, tmp_path: Path) -> None:
+    scene = write_soft_scene(tmp_path / "scene", 3, 1, 1, size=8)
+    options = small_options(f"field={field}", "loop.steps=2")
+    train_field(scene, tmp_path / "run", options)
+    before = config_path(tmp_path / "run").read_bytes()
+    more = settled(tmp_path / "run", None, ["loop.steps=3"])
+    picture = (scene / "train" / "r_1.png").read_bytes()
+    (scene / "train" / "r_1.png").write_bytes((scene / "train" / "r_2.png").read_bytes())
+    with pytest.raises(WorkspaceError) as error:
+        train_field(scene, tmp_path / "run", more)
+    words = "put back what was there, or choose another --out"
+    assert str(error.value) == f"the images changed since this run began in {tmp_path / 'run'}; {words}"
+    assert config_path(tmp_path / "run").read_bytes() == before
+    (scene / "train" / "r_1.png").write_bytes(picture)
+    (scene / "test" / "r_0.png").write_bytes(picture)  # no training looks at it
+    assert train_field(scene, tmp_path / "run", more).step == 3
+
+
+def test_a_changed_reconstruction_is_refused(tmp_path: Path) -> None:
+    work, run, points = tmp_path / "work", tmp_path / "run", np.random.default_rng(0).uniform(-0.5, 0.5, (500, 3))
+    work.mkdir()
+    write_ply(work / "fused.ply", points)
+    train_field(soft_scene(), run, small_options("field=grid", "loop.steps=2", f"geometry={work}"))
+    more = settled(run, None, ["loop.steps=3"])
+    write_ply(work / "fused.ply", 0.9 * points)
+    with pytest.raises(WorkspaceError, match=r"^the reconstruction changed since this run began in .*/run; put back"):
+        train_field(soft_scene(), run, more)
+    write_ply(work / "fused.ply", points)
+    assert train_field(soft_scene(), run, more).step == 3
+
+
+def test_older_runs_do_not_know_their_images(field: str, tmp_path: Path) -> None:
+    run = soft_run(tmp_path / "run", field)
+    for path in (run / "checkpoints").iterdir():
+        state, meta = load_checkpoint(path)
+        del meta["config"]["inputs"]
+        save_checkpoint(path, state, meta)
+    assert train_field(soft_scene(), run, settled(run, None, ["loop.steps=7"])).step == 7
 
 
 def test_the_version_is_that_which_began(tmp_path: Path) -> None:

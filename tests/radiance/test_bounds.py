@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +16,16 @@ from anyview.cameras.poses import inverse, look_at
 from anyview.cameras.rays import pixel_centers, project, rays
 from anyview.errors import SceneError
 from anyview.formats.ply import write_ply
-from anyview.radiance.bounds import Outline, _carved, visual_hull
+from anyview.radiance.bounds import Outline, _carved, grid_bounds, visual_hull
+from anyview.radiance.data import TrainingPixels
+from anyview.radiance.kernels.carving import carve
+from anyview.radiance.options import DataOptions
 from anyview.radiance.reconstructed import reconstructed_points
+from anyview.radiance.views import field_views
+from anyview.scene.load import load_scene
 from anyview.scene.scene import ArrayPixels, Scene, View
+from soft_scene import write_soft_scene
+from tiny_scene import write_tiny_scene
 
 CAMERA = Camera.pinhole(64, 64, 80.0, 80.0, 32.0, 32.0)
 UP = np.array([0.0, 0, 1])
@@ -71,6 +81,58 @@ def test_cameras_in_one_place_have_no_hull() -> None:
     scene = seen_from(*(look_at(eye, eye + way, UP) for way in np.eye(3)[:2] + 0.1))
     with pytest.raises(SceneError, match="the cameras stand in one place: expected cameras around an object"):
         visual_hull(scene, [outline(view) for view in scene], 8)
+
+
+@pytest.mark.parametrize(("downscale", "memory_gib"), [(1, 4.0), (2, 4.0), (1, 0.0)])
+def test_the_table_of_pixels_gives_the_hull_that_the_files_give(
+    downscale: int, memory_gib: float, tmp_path: Path
+) -> None:
+    data = DataOptions(downscale=downscale)
+    views = field_views(load_scene(write_tiny_scene(tmp_path / "scene")), data)
+    pixels = TrainingPixels(views.train, downscale=downscale, memory_gib=memory_gib, folder=tmp_path)
+    wanted, found = grid_bounds(views, data, 24), grid_bounds(views, data, 24, alpha_of=pixels.alpha_of)
+    assert found.is_hull
+    assert 0.05 < found.possible.mean() < 0.95
+    assert (found.side, *found.low) == (wanted.side, *wanted.low)
+    np.testing.assert_array_equal(found.possible, wanted.possible)
+
+
+def test_one_view_without_alpha_leaves_no_hull(tmp_path: Path) -> None:
+    views = field_views(load_scene(write_soft_scene(tmp_path / "a", 3, 1, size=16)), DataOptions())
+    plain = field_views(load_scene(write_soft_scene(tmp_path / "b", 3, 1, size=16, alpha=False)), DataOptions())
+    mixed = replace(views, train=(*views.train[:2], plain.train[2]))
+    pixels = TrainingPixels(mixed.train)
+    assert [pixels.alpha_of(number) is None for number in range(3)] == [False, False, True]
+    assert not grid_bounds(mixed, DataOptions(), 8, alpha_of=pixels.alpha_of).is_hull
+
+
+@pytest.mark.parametrize("at_once", [1, 5 * 64 * 64])
+def test_few_masks_are_held_and_the_hull_is_that_of_all(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    eyes = [np.array([4 * np.cos(a), 4 * np.sin(a), 1.0]) for a in 2 * np.pi * np.arange(12) / 12]
+    scene = seen_from(*(look_at(eye, np.zeros(3), UP) for eye in eyes))
+    views = field_views(scene, DataOptions(holdout=0, near=2.0, far=6.0))
+    alive: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()
+    most, carved = 0, []
+
+    def alpha_of(number: int) -> np.ndarray:
+        nonlocal most
+        made = 255 * outline(views.train[number]).mask
+        alive[id(made)] = made
+        most = max(most, len(alive))
+        return made
+
+    def noted(*values: Any) -> None:
+        carved.append(len(values[4]))
+        carve(*values)
+
+    low, side, possible = visual_hull(scene, [outline(view)._replace(near=2.0) for view in scene], 32)
+    monkeypatch.setattr("anyview.radiance.bounds._AT_ONCE", at_once)
+    monkeypatch.setattr("anyview.radiance.kernels.carving.carve", noted)
+    bounds = grid_bounds(views, DataOptions(), 32, alpha_of=alpha_of)
+    assert most <= 2  # one may wait to be let go
+    assert carved == ([1] * 12 if at_once == 1 else [5, 5, 2]) * 4
+    assert (bounds.side, *bounds.low) == (side, *low)
+    np.testing.assert_array_equal(bounds.possible, possible)
 
 
 def test_an_empty_reconstruction(tmp_path: Path) -> None:

@@ -16,11 +16,12 @@ from anyview.cameras.rays import pixel_centers, project
 from anyview.errors import OptionError, SceneError
 from anyview.radiance.data import TrainingPixels, over
 from anyview.radiance.pictures import read_picture
-from anyview.radiance.rays import RADIUS_PER_PIXEL, Rays, camera_rays
+from anyview.radiance.rays import RADIUS_PER_PIXEL, Rays
 from anyview.scene.load import load_scene
 from anyview.scene.pixels import FilePixels
 from anyview.scene.scene import ArrayPixels, View
 from anyview.scene.undistort import undistorted_camera
+from camera_rays import camera_rays
 from posed_images import blender, save_image, save_mask
 
 

@@ -312,6 +312,52 @@ def test_training_goes_on_with_fewer_rays(field: str, tmp_path: Path, monkeypatc
     assert max(seen[:2]) <= most
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_memory_runs_out_on_the_way_back(when: str, field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What half a step has left of gradients is gone: the step is the one that a field in two parts takes."""
+    settings = ("grid.samples=1500",)
+    found, asked = [], []
+    for fails in (False, True):
+        made = soft_trainee(field, *settings)
+        made._progress = notes = Notes()
+        made._parts.count = 1 if fails else 2
+        backward = torch.Tensor.backward
+
+        def failing(self: torch.Tensor, *values: Any, plain: Any = backward, **more: Any) -> None:
+            asked.append(1)
+            if len(asked) > 1 or when == "after":
+                plain(self, *values, **more)
+            if len(asked) == 1:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+        with monkeypatch.context() as patch:
+            if fails:
+                patch.setattr(torch.Tensor, "backward", failing)
+            scalars = made.step(Moment(0, 0.0))
+        assert ("out of memory: a step's rays are 2 parts from here on" in notes.said) == fails
+        found.append((float(scalars["loss"]), _weights(made)))
+    assert len(asked) > 1
+    assert found[0][0] == found[1][0]
+    for wanted, weights in zip(found[0][1], found[1][1], strict=True):
+        assert torch.equal(wanted, weights)
+
+
+def _weights(made: Any) -> list[torch.Tensor]:
+    model = made._model if isinstance(made, MipTrainee) else made._field
+    return [p.detach().clone() for p in model.parameters()]
+
+
+def test_memory_that_never_suffices_on_the_way_back(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = soft_trainee(field)
+
+    def failing(*values: Any, **more: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(torch.Tensor, "backward", failing)
+    with pytest.raises(OutOfMemoryError, match="out of memory in step 1: found not even a part in 1024 of its rays"):
+        made.step(Moment(0, 0.0))
+
+
 def test_parts_add_up_to_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """mip-NeRF in four parts takes the step that it takes in one, but for the order of sums; samples are not moved."""
     monkeypatch.setattr("anyview.radiance.fields.mip.MipNeRF.forward", _without_chance(MipNeRF.forward))

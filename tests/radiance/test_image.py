@@ -13,10 +13,11 @@ from anyview.radiance.fields.mip import MipNeRF
 from anyview.radiance.image import render_view
 from anyview.radiance.options import MipOptions
 from anyview.radiance.ray_table import Shot
-from anyview.radiance.rays import Rays, camera_rays
+from anyview.radiance.rays import Rays
 from anyview.radiance.render_mip import MipRenderer
 from anyview.radiance.renderer import Renderer, Seen
 from anyview.training.memory import Chunk
+from camera_rays import camera_rays
 
 POSE = look_at(np.array([3.0, 1, 1]), np.zeros(3), np.array([0.0, 0, 1]))
 SHOT = Shot(Camera.pinhole(13, 7, 12.0, 11.0, 6.0, 3.0), POSE, 1.0, 5.0)

@@ -124,6 +124,15 @@ def test_an_orbit_is_a_circle_at_the_cameras_medians() -> None:
         assert np.linalg.norm(pixel - (camera.cx, camera.cy)) < 2
 
 
+def test_an_orbits_elevation_in_its_name() -> None:
+    for (_, found), (_, wanted) in zip(camera_path(ring(), "orbit:-30", 5), orbit(ring(), 5, -30.0), strict=True):
+        assert (found == wanted).all()
+    with pytest.raises(OptionError, match=r"no such elevation in path: expected orbit:DEGREES, found orbit:high"):
+        camera_path(ring(), "orbit:high", 5)
+    with pytest.raises(OptionError, match=r"`elevation` is out of range"):
+        camera_path(ring(), "orbit:nan", 5)
+
+
 @pytest.mark.parametrize("elevation", [-30.0, 0.0, 60.0, 89.0])
 def test_an_orbits_elevation(elevation: float) -> None:
     poses = [look_at(TARGET + 5 * np.array([np.cos(t), np.sin(t), 0]), TARGET, UP) for t in range(9)]

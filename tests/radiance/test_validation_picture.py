@@ -10,6 +10,7 @@ import torch
 from lightning.fabric import Fabric
 
 from anyview.radiance.data import shots_of
+from anyview.radiance.evaluate import view_figures
 from anyview.radiance.pictures import read_picture
 from anyview.radiance.rays import Rays
 from anyview.radiance.renderer import Seen
@@ -47,7 +48,8 @@ class Ramp:
 def test_truth_render_and_depth_side_by_side() -> None:
     (view, *_) = field_views(load_scene(soft_scene()), small_options().data).val
     renderer = Ramp()
-    picture = ValidationPicture(view, 8, background=1.0).of(renderer)
+    picture, none = ValidationPicture(view, 8, background=1.0).of(renderer)
+    assert none is None  # smaller than a window
     assert picture.shape == (8, 24, 3)
     truth, seen, depth = np.split(picture, 3, axis=1)
     means = read_picture(view).over(1.0).reshape(8, 2, 8, 2, 3).mean((1, 3))
@@ -67,8 +69,8 @@ def test_truth_render_and_depth_side_by_side() -> None:
 
 def test_small_views_are_not_enlarged() -> None:
     (view, *_) = field_views(load_scene(soft_scene()), small_options().data).val
-    assert ValidationPicture(view, 200).of(Ramp()).shape == (16, 48, 3)
-    assert ValidationPicture(view, 200, downscale=2).of(Ramp()).shape == (8, 24, 3)
+    assert ValidationPicture(view, 200).of(Ramp()).picture.shape == (16, 48, 3)
+    assert ValidationPicture(view, 200, downscale=2).of(Ramp()).picture.shape == (8, 24, 3)
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -89,6 +91,33 @@ def test_looking_changes_nothing(field: str, monkeypatch: pytest.MonkeyPatch) ->
     assert np.array_equal(picture, again)
     losses = [float(one.step(Moment(1, 0.2))["loss"]) for one in (made, other)]
     assert losses[0] == losses[1]
+
+
+def test_similarity_is_that_of_an_evaluation() -> None:
+    (view, *_) = field_views(load_scene(soft_scene()), small_options().data).val
+    found = ValidationPicture(view, 16).of(Ramp()).ssim
+    truth = read_picture(view).over(1.0)
+    seen = (1.2 * np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16, 1) - 0.1).clip(0, 1)
+    assert found == pytest.approx(view_figures(truth, np.broadcast_to(seen, (16, 16, 3)))["ssim"], abs=1e-5)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_validation_tells_the_similarity_of_its_picture_and_renders_it_once(
+    field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, drawn = soft_trainee(field), []
+    of = ValidationPicture.of
+    monkeypatch.setattr(ValidationPicture, "of", lambda self, by: drawn.append(of(self, by)) or drawn[-1])
+    figures = made.validate(START)
+    assert set(figures) == {"psnr", "picture_ssim"}
+    assert figures["picture_ssim"] == drawn[0].ssim
+    assert -1 <= figures["picture_ssim"] < 0.99
+    assert made.picture(START) is drawn[0].picture
+    assert len(drawn) == 1
+    made.step(START)
+    later = made.picture(Moment(1, 0.2))  # of the weights of now
+    assert len(drawn) == 2
+    assert later is drawn[1].picture
 
 
 @pytest.mark.parametrize("field", FIELDS)

@@ -16,7 +16,7 @@ from anyview.cameras.models import Camera
 from anyview.cli.main import main
 from anyview.errors import OptionError, SceneError
 from anyview.scene.multiscale import write_multiscale
-from anyview.scene.save import convert_scene
+from anyview.scene.save import Layout, convert_scene
 from anyview.scene.scene import ArrayPixels
 from anyview.scene.snapshot import read_scene_json, write_scene_json
 from posed_images import blender, cv_pose, gl_pose, save_image, save_mask, write_json
@@ -135,6 +135,20 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert {(view.near, view.far) for view in load_scene(tmp_path / "b")} == {(2, 6)}
     write_multiscale(load_scene(tmp_path / "a"), tmp_path / "c", near=1, far=9)
     assert {(view.near, view.far) for view in load_scene(tmp_path / "c")} == {(1, 9)}
+
+
+@pytest.mark.parametrize("to", ["nerfstudio", "colmap-bin"])
+def test_what_another_layout_cannot_hold_is_said_once(to: Layout, tmp_path: Path) -> None:
+    convert_scene(load_scene(source(tmp_path / "a")), tmp_path / "small", "multiscale")
+    notes: list[str] = []
+    convert_scene(load_scene(tmp_path / "small"), tmp_path / "out", to, notes.append)
+    assert notes == [
+        f"the layout {to} has no place for near and far of 12 views and the weight of 9 views: not written; set "
+        "data.near and data.far where a field learns from it"
+    ]
+    convert_scene(load_scene(tmp_path / "a"), tmp_path / "plain", to, notes.append)
+    convert_scene(load_scene(tmp_path / "a"), tmp_path / "again", "multiscale", notes.append)
+    assert len(notes) == 1
 
 
 def test_the_snapshot_keeps_depths_and_weights(tmp_path: Path) -> None:

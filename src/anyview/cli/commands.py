@@ -221,7 +221,7 @@ class Convert(Command):
         from anyview.scene.load import load_scene
         from anyview.scene.save import convert_scene
 
-        convert_scene(load_scene(self.scene), self.out, self.to)
+        convert_scene(load_scene(self.scene), self.out, self.to, print)
         print(f"written to {self.out}")
         return 0
 

@@ -84,6 +84,9 @@ class Render(_OfField):
     """orbit, spiral, interpolate, or a file *.json with cameras."""
     frames: int = 120
     """How many; a file has its own."""
+    elevation: float | None = None
+    """Of an orbit: degrees above the horizon at which it is seen from the middle, -90 to 90; by default radius and
+    height are the medians of the training cameras'."""
     size: Annotated[tuple[int, int] | None, arg(metavar="W H")] = None
     """Of the frames, pixels; by default the first view's."""
     fps: float = 30.0
@@ -99,8 +102,8 @@ class Render(_OfField):
 
         with TerminalProgress() as progress:
             film, page = render_film(
-                self.folder, self.path, self.frames, self.size, self.fps, self.out, weights=self.weights,
-                scene=self.scene, progress=progress,
+                self.folder, self.path, self.frames, self.size, self.fps, self.out, elevation=self.elevation,
+                weights=self.weights, scene=self.scene, progress=progress,
             )  # fmt: skip
         print_film(film, page)
         return 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from anyview.compute import cpu_count
 from anyview.compute.machine import cpu_name
+from anyview.errors import OptionError
 from anyview.progress import SILENT, Progress
 from anyview.radiance.evaluate import Figures, evaluate
 from anyview.radiance.options import RadianceOptions
@@ -77,6 +78,7 @@ def render_film(
     fps: float = 30.0,
     out: Path | None = None,
     *,
+    elevation: float | None = None,
     weights: Weights = "best",
     scene: Path | None = None,
     progress: Progress = SILENT,
@@ -84,11 +86,24 @@ def render_film(
     """See `anyview.radiance.render.render_path`.
 
     Args:
+        elevation: of an orbit, degrees above the horizon, see `anyview.radiance.paths.orbit`; its film lies in
+            `renders/orbit_ELEVATION` by default.
         scene: where the run's scene lies now, if not where it was.
 
     Returns:
         the film, and the page or None where it could not be written.
+
+    Raises:
+        OptionError: the elevation of another path.
     """
+    if elevation is not None:
+        if path != "orbit":
+            raise OptionError(
+                "only an orbit has an elevation", where="--elevation", expected="--path orbit", actual=path
+            )
+        path = f"orbit:{elevation:.9g}"
+    if path.startswith("orbit:") and out is None:
+        out = folder / "renders" / path.replace(":", "_")
     run = open_run(folder, weights, scene, progress=progress)
     film = render_path(run, path, frames, size, fps, out, progress)
     return film, _guarded(lambda: write_page(run, film=film, progress=progress), progress)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -17,17 +17,21 @@ from anyview.errors import OptionError, SceneError
 from anyview.radiance.depths import box_of_interest, far_is_told
 from anyview.radiance.inner import inner_cube
 from anyview.radiance.options import DataOptions
-from anyview.radiance.pictures import read_picture
+from anyview.radiance.pictures import picture_camera, read_picture
 from anyview.radiance.reconstructed import around, left_open, reconstructed_points
 from anyview.radiance.views import FieldViews
 from anyview.scene.attention import converging_axes
-from anyview.scene.scene import Scene, View
+from anyview.scene.scene import Scene
 from anyview.typing import Pose
 
 _SEARCH = 64  # cells per side of the grid in which the object is looked for
 _TIGHTENINGS = 3  # of the cube around what is found
 _MARGIN = 1.02
+_AT_ONCE = 32 << 20  # pixels of masks that are carved with at a time, or one mask
 _ROUNDING = 1e-9  # of the cameras' coordinates: what is less is no distance
+
+AlphaOf: TypeAlias = Callable[[int], UInt8[np.ndarray, "H W"] | None]
+"""The alpha of a training view's picture, by the view's number; None where every pixel counts."""
 
 
 class GridBounds(NamedTuple):
@@ -41,14 +45,16 @@ class GridBounds(NamedTuple):
 
 
 def grid_bounds(
-    views: FieldViews, data: DataOptions, cells: int, geometry: Path | None = None, contraction: str = "none"
-) -> GridBounds:
+    views: FieldViews, data: DataOptions, cells: int, geometry: Path | None = None, contraction: str = "none",
+    alpha_of: AlphaOf | None = None,
+) -> GridBounds:  # fmt: skip
     """The visual hull where all training views have masks; else the box of interest, else what the cameras look at.
 
     With `geometry`, the folder of a reconstruction, only cells that it leaves open are possible.
 
     Args:
         contraction: see `GridOptions`.
+        alpha_of: asked several times for each view, of which one is held at a time; by default it is decoded each time.
 
     Raises:
         SceneError: masks that exclude each other, no reconstruction there, or one of another scene.
@@ -59,7 +65,7 @@ def grid_bounds(
             "a reconstruction bounds the scene", where="grid.contraction", expected="auto or none", actual="cube",
             hint="leave out the geometry, or the contraction",
         )  # fmt: skip
-    outlines = None if contraction == "cube" else _outlines(views.train, data.downscale)
+    outlines = None if contraction == "cube" else _outlines(views, data.downscale, alpha_of)
     told = geometry is not None or box_of_interest(views.scene, data) is not None or far_is_told(views.scene, data)
     if contraction == "cube" or (contraction == "auto" and outlines is None and not told):
         center, half = inner_cube(views)
@@ -84,16 +90,31 @@ class Outline(NamedTuple):
     near: float  # depth before which nothing lies, scene units
 
 
-def _outlines(views: Sequence[View], downscale: int) -> list[Outline] | None:
-    """Of all views, as they are learnt from; None if one has neither alpha nor a mask. Each is decoded once."""
-    found = []
-    for view in views:
-        picture = read_picture(view, downscale)
-        if picture.alpha is None:
-            return None
-        mask = (picture.alpha > 0).astype(np.uint8)
-        found.append(Outline(picture.camera, view.cam_from_world, mask, view.near or 0.0))
-    return found
+@dataclass(frozen=True)
+class Outlines:
+    """Of the training views, as they are learnt from. Whoever goes through them has one mask in memory at a time."""
+
+    views: FieldViews
+    downscale: int
+    alpha_of: AlphaOf
+
+    def __iter__(self) -> Iterator[Outline]:
+        """In the order of the views."""
+        for number, view in enumerate(self.views.train):
+            alpha = self.alpha_of(number)
+            assert alpha is not None
+            camera = picture_camera(view.camera, self.downscale)
+            yield Outline(camera, view.cam_from_world, (alpha > 0).astype(np.uint8), view.near or 0.0)
+
+
+def _outlines(views: FieldViews, downscale: int, alpha_of: AlphaOf | None = None) -> Outlines | None:
+    """None if one view has neither alpha nor a mask."""
+
+    def decoded(number: int) -> UInt8[np.ndarray, "H W"] | None:
+        return read_picture(views.train[number], downscale).alpha
+
+    found = Outlines(views, downscale, decoded if alpha_of is None else alpha_of)
+    return None if any(found.alpha_of(number) is None for number in range(len(views.train))) else found
 
 
 def _cube(views: FieldViews, data: DataOptions) -> tuple[Float64[np.ndarray, "3"], float]:
@@ -112,9 +133,14 @@ def _cube(views: FieldViews, data: DataOptions) -> tuple[Float64[np.ndarray, "3"
 
 
 def visual_hull(
-    scene: Scene, outlines: Sequence[Outline], cells: int
+    scene: Scene, outlines: Iterable[Outline], cells: int
 ) -> tuple[Float64[np.ndarray, "3"], float, UInt8[np.ndarray, "G G G"]]:
     """Corner and side of the smallest cube around what all outlines allow, and which cells they allow (z, y, x).
+
+    Args:
+        scene: the views that are outlined.
+        outlines: gone through several times.
+        cells: G.
 
     Raises:
         SceneError: cameras that all stand in one place, or outlines that leave nothing.
@@ -133,7 +159,7 @@ def visual_hull(
         if not len(found):
             raise SceneError(
                 "no place lies inside all masks", where=scene.root, expected="masks of one object",
-                actual=f"{len(outlines)} that exclude each other", hint="check the poses and the masks",
+                actual=f"{len(scene.views)} that exclude each other", hint="check the poses and the masks",
             )  # fmt: skip
         near_corner = low + found.min(0)[::-1] * side / _SEARCH
         far_corner = low + (found.max(0)[::-1] + 1) * side / _SEARCH
@@ -143,22 +169,34 @@ def visual_hull(
 
 
 def _carved(
-    outlines: Sequence[Outline], low: Float64[np.ndarray, "3"], side: float, cells: int
+    outlines: Iterable[Outline], low: Float64[np.ndarray, "3"], side: float, cells: int
 ) -> UInt8[np.ndarray, "G G G"]:  # fmt: skip
+    """Cells that no outline excludes (z, y, x). A few masks are held at a time: where many are, the kernel is fast."""
     from anyview.radiance.kernels.carving import carve
 
     keep = np.ones(cells**3, np.uint8)
     radius = 0.5 * 3**0.5 * side / cells
     center = low + side / 2
-    for size in {outline.mask.shape for outline in outlines}:  # the kernel takes views of one size
-        grown, projections, whole = [], [], []
-        for camera, pose, mask, near in (outline for outline in outlines if outline.mask.shape == size):
-            matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1.0]])
-            projections.append(matrix @ pose[:3])
-            corner = float(pose[2, :3] @ center + pose[2, 3] - np.abs(pose[2, :3]).sum() * side / 2)  # the nearest one
-            reach = int(np.ceil(radius * largest_shift(camera) / max(corner, near, radius)))
-            grown.append(cv2.dilate(mask, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)))
-            on_edge = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
-            whole.append(bool(mask.any() and not on_edge))  # an empty mask says nothing of what is outside the image
-        carve(cells, low, side, np.stack(projections), np.stack(grown), np.array(whole), keep)
+    waiting: dict[tuple[int, ...], list[tuple[np.ndarray, np.ndarray, bool]]] = {}  # the kernel takes views of one size
+
+    def clear() -> None:
+        for some in waiting.values():
+            projections, grown, whole = zip(*some, strict=True)
+            carve(cells, low, side, np.stack(projections), np.stack(grown), np.array(whole), keep)
+        waiting.clear()
+
+    size = 0
+    for camera, pose, mask, near in outlines:
+        matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1.0]])
+        corner = float(pose[2, :3] @ center + pose[2, 3] - np.abs(pose[2, :3]).sum() * side / 2)  # the nearest one
+        reach = int(np.ceil(radius * largest_shift(camera) / max(corner, near, radius)))
+        grown = cv2.dilate(mask, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+        on_edge = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
+        whole = bool(mask.any() and not on_edge)  # an empty mask says nothing of what is outside the image
+        if waiting and size + mask.size > _AT_ONCE:
+            clear()
+            size = 0
+        waiting.setdefault(mask.shape, []).append((matrix @ pose[:3], grown, whole))
+        size += mask.size
+    clear()
     return keep.reshape(cells, cells, cells)

@@ -75,6 +75,7 @@ class TrainingPixels:
         """N."""
         self.has_alpha = False
         """Whether batches have alpha."""
+        self._with_alpha = [False] * len(shots)
         self._blanks = torch.zeros(len(shots), dtype=torch.bool, device=self.device)
         rows = self._read(views, downscale, progress)
         if 4 * self.count <= memory_gib * _GIB or folder is None:
@@ -123,14 +124,21 @@ class TrainingPixels:
         """Numbers of the views that these rows of the table belong to."""
         return torch.searchsorted(self._ends, index, right=True)
 
+    def alpha_of(self, number: int) -> UInt8[np.ndarray, "H W"] | None:
+        """The alpha of a view's picture; None where every pixel counts."""
+        return self._alpha(number) if self._with_alpha[number] else None
+
+    def _alpha(self, number: int) -> UInt8[np.ndarray, "H W"]:
+        end, width = int(self._ends[number]), int(self._widths[number])
+        return self._pixels[end - self._counts[number] : end, 3].cpu().numpy().reshape(-1, width)
+
     def near_the_object(self, reach: int) -> PixelRuns:
         """Rows of pixels with alpha, and of those within `reach` rows and columns of one."""
         kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
 
         def near() -> Iterator[Bool[np.ndarray, " _"]]:
-            for end, width, count in zip(self._ends.tolist(), self._widths.tolist(), self._counts, strict=True):
-                alpha = self._pixels[end - count : end, 3].cpu().numpy().reshape(-1, width)
-                yield cv2.dilate((alpha > 0).astype(np.uint8), kernel).view(bool).ravel()
+            for number in range(len(self._counts)):
+                yield cv2.dilate((self._alpha(number) > 0).astype(np.uint8), kernel).view(bool).ravel()
 
         return runs_of(near(), self.device)
 
@@ -141,7 +149,7 @@ class TrainingPixels:
                 picture = read_picture(view, downscale)
                 alpha = np.full(picture.rgb.shape[:2], 255, np.uint8)
                 if picture.alpha is not None:
-                    self.has_alpha = True
+                    self.has_alpha = self._with_alpha[number] = True
                     alpha = picture.alpha
                 elif picture.known is not None:
                     self._blanks[number] = True

@@ -13,14 +13,13 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64
 
-from anyview.cameras.rays import project, rays
+from anyview.cameras.rays import project
 from anyview.errors import SceneError
 from anyview.radiance.options import DataOptions
+from anyview.radiance.sight import Box, beside
 from anyview.scene.attention import converging_axes
 from anyview.scene.scene import Scene, View
 from anyview.typing import Points
-
-Box = Float64[np.ndarray, "2 3"]
 
 _BLENDER = (2.0, 6.0)
 _MOST_POINTS = 20_000
@@ -29,7 +28,6 @@ _PERCENTILES = (0.1, 99.5)
 _MARGIN = 0.2  # of the distance to the nearest and farthest point
 _AROUND = 1.2  # the scene around the place looked at, in half widths of the image there
 _CLOSEST = 0.02  # near is at least this share of far
-_GRID = 9  # rays that are tried, per side of an image
 
 
 def box_of_interest(scene: Scene, data: DataOptions) -> Box | None:
@@ -50,7 +48,8 @@ def depth_range(scene: Scene, data: DataOptions) -> tuple[float, float]:
         data: may tell one or both.
 
     Raises:
-        SceneError: nothing tells, near is not before far, or no camera looks at anything between them.
+        SceneError: nothing tells, near is not before far, or no camera looks at anything between them, or no known
+            point lies there.
     """
     near = _told(scene, "near") if data.near is None else data.near
     far = _told(scene, "far") if data.far is None else data.far
@@ -70,25 +69,24 @@ def depth_range(scene: Scene, data: DataOptions) -> tuple[float, float]:
             expected=f"depths between {near:.6g} and {far:.6g}",
             actual=f"{looked_at.min():.6g} to {looked_at.max():.6g}", hint="set data.near and data.far",
         )  # fmt: skip
+    known = _known(scene)
+    if len(known) and not ((near < known) & (known < far)).any():
+        raise SceneError(
+            "the known points lie outside near and far", where=where,
+            expected=f"depths between {near:.6g} and {far:.6g}", actual=f"{known.min():.6g} to {known.max():.6g}",
+            hint="set data.near and data.far",
+        )  # fmt: skip
     return near, far
 
 
 def check_bounds(views: tuple[View, ...], box: Box) -> None:
-    """Raise a SceneError for the first view none of whose rays meets the box between the view's near and far."""
-    for view in views:
-        camera = view.camera
-        x, y = np.meshgrid(np.linspace(0, camera.width, _GRID), np.linspace(0, camera.height, _GRID))
-        origin, directions = rays(camera, view.world_from_cam, np.stack([x.ravel(), y.ravel()], 1))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t = (box[:, None] - origin) / directions
-        enter = np.fmax(np.fmin(t[0], t[1]).max(axis=1), view.near or 0)
-        leave = np.fmin(np.fmax(t[0], t[1]).min(axis=1), np.inf if view.far is None else view.far)
-        if not (enter < leave).any():
-            raise SceneError(
-                "a camera sees nothing of the box of interest", where=f"view {view.name}",
-                expected=f"rays that meet {_words(box)} between near and far", actual=f"a camera at {view.center}",
-                hint="fix its pose, or set data.bounds, data.near and data.far",
-            )  # fmt: skip
+    """Raise a SceneError where there are views none of whose rays meets the box between the view's near and far."""
+    if wrong := beside(views, box):
+        raise SceneError(
+            "a camera sees nothing of the box of interest", where=f"view {wrong[0].name}",
+            expected=f"rays that meet {_words(box)} between near and far", actual=f"a camera at {wrong[0].center}",
+            hint="fix its pose, or set data.bounds, data.near and data.far",
+        )  # fmt: skip
 
 
 def _told(scene: Scene, name: Literal["near", "far"]) -> float | None:
@@ -109,7 +107,7 @@ def _found(scene: Scene, box: Box | None) -> tuple[float, float]:
         looked_at is None or ((looked_at > _BLENDER[0]) & (looked_at < _BLENDER[1])).all()
     ):
         return _BLENDER
-    if scene.points is not None and len(depths := _visible(scene, scene.points)) >= _ENOUGH_POINTS:
+    if len(depths := _known(scene)):
         low, high = np.percentile(depths, _PERCENTILES)
         far = float(high) * (1 + _MARGIN)
         return max(float(low) * (1 - _MARGIN), _CLOSEST * far), far
@@ -128,6 +126,12 @@ def _attention(scene: Scene) -> Float64[np.ndarray, "V"] | None:
     """Depth, in each view, of the place that all look at; None where they look at no one place."""
     point, converging = converging_axes(scene)
     return np.concatenate([_depths(view, point[None]) for view in scene]) if converging else None
+
+
+def _known(scene: Scene) -> Float64[np.ndarray, "M"]:
+    """Depths of the known points, of all views; none where there are too few to tell anything."""
+    depths = np.empty(0) if scene.points is None else _visible(scene, scene.points)
+    return depths if len(depths) >= _ENOUGH_POINTS else np.empty(0)
 
 
 def _visible(scene: Scene, points: Points) -> Float64[np.ndarray, "M"]:

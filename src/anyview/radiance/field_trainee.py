@@ -23,7 +23,7 @@ from anyview.radiance.pictures import BACKGROUNDS
 from anyview.radiance.rays import Rays
 from anyview.radiance.renderer import Renderer
 from anyview.radiance.validation import ValidationPixels
-from anyview.radiance.validation_picture import ValidationPicture
+from anyview.radiance.validation_picture import Drawn, ValidationPicture
 from anyview.radiance.views import FieldViews
 from anyview.training.group import current
 from anyview.training.memory import free_memory, ran_out
@@ -73,6 +73,7 @@ class FieldTrainee:
         self._background = BACKGROUNDS[options.data.background]
         self._batch: dict[str, Tensor] = {}
         self._parts = Parts()
+        self._drawn: Drawn | None = None
         self._group = current()
 
     def step(self, moment: Moment) -> dict[str, Tensor | float]:
@@ -118,16 +119,24 @@ class FieldTrainee:
         """Take back what half a step has left."""
 
     def validate(self, moment: Moment) -> dict[str, float]:
-        """See `Trainee.validate`."""
+        """See `Trainee.validate`: "psnr" from pixels of all views, "picture_ssim" from the picture of the first."""
         with self._renderer() as renderer:
-            return self._validation.figures(renderer)
+            figures = self._validation.figures(renderer)
+            self._drawn = None if self._shown is None else self._shown.of(renderer)
+        if self._drawn is not None and self._drawn.ssim is not None:
+            figures["picture_ssim"] = self._drawn.ssim
+        return figures
 
     def picture(self, moment: Moment) -> UInt8[np.ndarray, "H W 3"] | None:
-        """See `Illustrated.picture`: the first validation view, its truth, render and depth side by side."""
-        if self._shown is None:
-            return None
-        with self._renderer() as renderer:
-            return self._shown.of(renderer)
+        """See `Illustrated.picture`: the first validation view, its truth, render and depth side by side.
+
+        The one that `validate` has just made, if it has.
+        """
+        drawn, self._drawn = self._drawn, None
+        if drawn is None and self._shown is not None:
+            with self._renderer() as renderer:
+                drawn = self._shown.of(renderer)
+        return None if drawn is None else drawn.picture
 
     def _renderer(self) -> AbstractContextManager[Renderer]:
         """The present weights as a renderer, over the background of validations."""

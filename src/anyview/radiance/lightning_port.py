@@ -42,6 +42,8 @@ def load_lightning_port(path: str | Path) -> MipNeRF:
     try:
         with torch.serialization.safe_globals(_NUMPY):
             content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise FormatError("no such checkpoint", where=path, hint="check the path") from error
     except Exception as error:  # torch raises whatever its parts raise
         raise FormatError(
             "not a checkpoint that can be read safely", where=path, expected="tensors and plain values only",

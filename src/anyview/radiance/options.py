@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,12 +15,22 @@ USUAL_STEPS = {"grid": 10_000, "mip": 1_000_000}
 """Of a training that is told neither steps nor minutes: what each field is made for; mip-NeRF's are the paper's."""
 
 
-def _at_least(group: str, options: object, **least: float) -> None:
-    """Raise an OptionError for the first number that is below its least."""
-    for name, low in least.items():
+def _in_range(group: str, options: object, **ranges: float | tuple[float, float]) -> None:
+    """Raise an OptionError for the first number below its least, or outside its range; none may be infinite or NaN."""
+    for name, told in ranges.items():
         value = getattr(options, name)
-        if value is not None and not low <= value < float("inf"):
-            raise OptionError("option out of range", where=f"{group}.{name}", expected=f"{low} or more", actual=value)
+        low, high = told if isinstance(told, tuple) else (told, math.inf)
+        if value is not None and not (low <= value <= high and value < math.inf):
+            expected = f"{low} or more" if high == math.inf else f"{low} to {high}"
+            raise OptionError("option out of range", where=f"{group}.{name}", expected=expected, actual=value)
+
+
+def _above_zero(group: str, options: object, *names: str) -> None:
+    for name in names:
+        if not 0 < getattr(options, name) < math.inf:
+            raise OptionError(
+                "option out of range", where=f"{group}.{name}", expected="above 0", actual=getattr(options, name)
+            )
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,7 @@ class DataOptions:
 
     def __post_init__(self) -> None:
         """Raise an OptionError where a value cannot work."""
-        _at_least("data", self, downscale=1, memory_gib=0, holdout=0, near=0, far=0)
+        _in_range("data", self, downscale=1, memory_gib=0, holdout=0, near=0, far=0)
         if self.holdout == 1:
             raise OptionError(
                 "every view would be held back", where="data.holdout", expected="0, or 2 or more", actual=1,
@@ -94,7 +105,11 @@ class MipOptions:
 
     def __post_init__(self) -> None:
         """Raise an OptionError where a value cannot work."""
-        _at_least("mip.model", self, intervals=2, degrees=1, view_degrees=0, depth=1, width=1, skip=1, head_width=1)
+        _in_range(
+            "mip.model", self, intervals=(2, 8192), degrees=(1, 32), view_degrees=(0, 32), depth=(1, 256), skip=1,
+            width=(1, 8192), head_width=(1, 8192), density_bias=(-100, 100), density_noise=0, rgb_padding=(0, 1),
+            resample_padding=(0, 1),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -119,12 +134,8 @@ class MipTraining:
 
     def __post_init__(self) -> None:
         """Raise an OptionError where a value cannot work."""
-        _at_least("mip", self, batch=1, delay=0, delay_mult=0, coarse_weight=0, validation_pixels=1)
-        for name in ("lr_first", "lr_last"):
-            if not getattr(self, name) > 0:
-                raise OptionError(
-                    "option out of range", where=f"mip.{name}", expected="above 0", actual=getattr(self, name)
-                )
+        _in_range("mip", self, batch=1, delay=0, delay_mult=(0, 1), coarse_weight=0, validation_pixels=1)
+        _above_zero("mip", self, "lr_first", "lr_last")
 
 
 @dataclass(frozen=True)
@@ -165,7 +176,7 @@ class GridOptions:
     reopened: float = 0.0
     """Share of the cells passed over that is looked at again after each look at all of them."""
     multisamples: int = 1
-    """Points by which a sample's cone is looked at: 1, or an even number of 6 (Zip-NeRF's) or more: slower."""
+    """Points by which a sample's cone is looked at: 1, or an even number from 6 (Zip-NeRF's) to 64: slower."""
     exposure: bool = False
     """Learn how bright each training image was taken; pictures are then rendered as the mean image was."""
     validation_pixels: int = 2048
@@ -173,15 +184,15 @@ class GridOptions:
 
     def __post_init__(self) -> None:
         """Raise an OptionError where a value cannot work."""
-        _at_least(
-            "grid", self, levels=1, coarsest=2, finest=2, log2_entries=4, width=1, cells=8, steps=16, first_steps=16,
-            samples=64, distortion=0, last_rate=0, least_alpha=0, reopened=0, validation_pixels=1,
+        _in_range(
+            "grid", self, levels=(1, 32), coarsest=(2, 65536), finest=(2, 65536), log2_entries=(4, 26), width=(1, 1024),
+            cells=(8, 512), steps=(16, 65536), first_steps=(16, 65536), samples=(64, 1 << 26), distortion=0,
+            last_rate=(0, 1), least_alpha=(0, 1), reopened=(0, 1), validation_pixels=1,
         )  # fmt: skip
-        if not self.rate > 0:
-            raise OptionError("option out of range", where="grid.rate", expected="above 0", actual=self.rate)
-        if self.multisamples != 1 and (self.multisamples < 6 or self.multisamples % 2):
+        _above_zero("grid", self, "rate")
+        if self.multisamples != 1 and (not 6 <= self.multisamples <= 64 or self.multisamples % 2):
             raise OptionError(
-                "no such pattern of points", where="grid.multisamples", expected="1, or an even number of 6 or more",
+                "no such pattern of points", where="grid.multisamples", expected="1, or an even number from 6 to 64",
                 actual=self.multisamples,
             )  # fmt: skip
         if self.finest < self.coarsest:

@@ -42,10 +42,11 @@ def camera_path(
 
     Args:
         scene: whose cameras tell where a path may go.
-        kind: "orbit", "spiral", "interpolate", or a file `*.json` (see `from_file`), which has frames of its own.
+        kind: "orbit" or "orbit:ELEVATION", "spiral", "interpolate", or a file `*.json` (see `from_file`), which has
+            frames of its own.
         frames: how many; 2 or more.
         size: width and height of the frames, pixels; by default the first training view's.
-        elevation: for an orbit, see there.
+        elevation: for an orbit whose kind does not tell it, see there.
 
     Raises:
         OptionError: an unknown kind, a bad file, or a scene that such a path does not fit.
@@ -58,6 +59,13 @@ def camera_path(
         return spiral(scene, frames, size)
     if kind == "interpolate":
         return interpolate(scene, frames, size)
+    name, _, angle = kind.partition(":")
+    if name == "orbit":
+        try:
+            elevation = float(angle)
+        except ValueError:
+            raise OptionError("no such elevation", where="path", expected="orbit:DEGREES", actual=kind) from None
+        return orbit(scene, frames, elevation, size)
     raise OptionError("unknown camera path", expected=f"{', '.join(KINDS)} or a file *.json", actual=kind)
 
 

@@ -1,6 +1,6 @@
 """Rays of any pixels of many cameras by tensor indexing: one row of a table per camera, no object per ray.
 
-The same rays as `camera_rays` gives, but for pinhole cameras only, where all cones of an image have one size.
+Of pinhole cameras only, where all cones of an image have one size.
 Letters: V views, B rays.
 """
 

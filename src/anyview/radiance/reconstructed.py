@@ -22,8 +22,10 @@ from anyview.cameras.poses import compose, rotation_from_quaternion
 from anyview.cameras.rays import largest_shift
 from anyview.errors import SceneError
 from anyview.formats.colmap import is_model, read_array, read_model
+from anyview.formats.files import digest_file
 from anyview.formats.ply import read_ply
 from anyview.typing import Points, Pose
+from anyview.workspace.workspace import fingerprint
 
 _AROUND = 2  # cells around a point in which the surface may be
 _MARGIN = 1.0  # cells between a cell and the depths that lie before or behind it
@@ -143,6 +145,19 @@ def reconstructed_points(work: Path) -> Points:
     if not len(points):
         raise SceneError("the reconstruction is empty", where=work, hint="run `anyview reconstruct` on the scene again")
     return points
+
+
+def reconstruction_fingerprint(work: Path) -> str:
+    """Digest of a reconstruction's points and cameras, and of the names and sizes of its depth maps."""
+    dense = work / "dense" if (work / "dense").is_dir() else work
+    whole = [work / "fused.ply", work / "mesh.ply", *sorted((dense / "sparse").glob("*.bin"))]
+    maps = sorted((dense / "stereo" / "depth_maps").rglob("*.geometric.bin"))
+    return fingerprint(
+        [
+            [(path.name, digest_file(path)) for path in whole if path.is_file()],
+            [(str(path.relative_to(dense)), path.stat().st_size) for path in maps],
+        ]
+    )
 
 
 def _extremes(

@@ -11,9 +11,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-PADDING = 0.01
-"""Added to every weight before resampling: no part of a ray is ever left out."""
-
 _LEAST = 1e-5  # total weight below which a histogram is raised to even
 
 
@@ -30,10 +27,11 @@ def even_posts(
     return low + (high - low) * torch.rand(t.shape, generator=generator, dtype=t.dtype, device=t.device)
 
 
-def blurred(weights: Float[Tensor, "B S"], padding: float = PADDING) -> Float[Tensor, "B S"]:
+def blurred(weights: Float[Tensor, "B S"], padding: float) -> Float[Tensor, "B S"]:
     """Each weight becomes the mean of the two maxima that it shares with its neighbours, plus `padding`.
 
-    The histogram gets wider and never misses what lies at an interval's end (the supplement's equation 6).
+    The histogram gets wider and never misses what lies at an interval's end (the supplement's equation 6); with padding
+    (the paper's is 0.01) no part of a ray is ever left out.
     """
     edged = torch.cat([weights[:, :1], weights, weights[:, -1:]], -1)
     larger = torch.maximum(edged[:, :-1], edged[:, 1:])

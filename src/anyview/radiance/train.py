@@ -10,7 +10,9 @@ from anyview.progress import SILENT, Progress
 from anyview.radiance.fields.mip_work import forget
 from anyview.radiance.options import USUAL_STEPS, RadianceOptions
 from anyview.radiance.precision import with_precision
+from anyview.radiance.reconstructed import reconstruction_fingerprint
 from anyview.radiance.run import write_config
+from anyview.radiance.sight import check_sight
 from anyview.radiance.train_grid import GridTrainee
 from anyview.radiance.train_mip import MipTrainee
 from anyview.radiance.views import FieldViews, field_views
@@ -46,6 +48,8 @@ def train_field(scene: Path, run: Path, options: RadianceOptions, progress: Prog
 def _train(progress: Progress, scene: Path, run: Path, options: RadianceOptions) -> TrainingResult:
     """One process's part."""
     views = field_views(load_scene(scene), options.data)
+    of_training = replace(views.scene, views=views.train)
+    check_sight(views.train, {"val": views.val, "test": views.test}, of_training, progress.note)
     trainee = make_trainee(options, views, run, progress)
     loop = options.loop
     if loop.steps is None and loop.max_minutes is None:
@@ -68,4 +72,7 @@ def _config(options: RadianceOptions, views: FieldViews) -> dict[str, object]:
     other = "grid" if options.field == "mip" else "mip"
     config = {k: v for k, v in asdict(options).items() if k not in (*_NOT_THE_RESULT, other, "loop")}
     config["data"].pop("memory_gib")
-    return {**config, "views": views.fingerprint()}
+    inputs = {"the images": views.pixels_fingerprint()}
+    if options.geometry is not None:
+        inputs["the reconstruction"] = reconstruction_fingerprint(Path(options.geometry))
+    return {**config, "views": views.fingerprint(), "inputs": inputs}

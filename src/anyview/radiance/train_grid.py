@@ -24,6 +24,7 @@ from anyview.radiance.grid.optimizer import TableAdam
 from anyview.radiance.occupancy import Occupancy
 from anyview.radiance.pixel_runs import PixelRuns
 from anyview.radiance.render_grid import GridRenderer
+from anyview.radiance.sight import tell_beside
 from anyview.training.trainee import GeneratorState, Moment, Stateful
 
 _UPDATE_EVERY = 16  # steps between looks at all cells
@@ -66,7 +67,10 @@ class GridTrainee(FieldTrainee):
         device = fabric.device
         self._read(device, o.validation_pixels)
         geometry = None if self._options.geometry is None else Path(self._options.geometry)
-        bounds = grid_bounds(self._views, data, o.cells, geometry, o.contraction)
+        bounds = grid_bounds(self._views, data, o.cells, geometry, o.contraction, self._pixels.alpha_of)
+        if not bounds.contracted:  # which has no end
+            box = np.stack([bounds.low, bounds.low + bounds.side])
+            tell_beside(self._views.train, box, self._progress.note)
         self._among = self._candidates(bounds)
         inner = bounds.side / 2 if bounds.contracted else bounds.side
         occupancy = Occupancy(bounds.low, bounds.side, bounds.possible, 2.3 / inner, bounds.contracted)

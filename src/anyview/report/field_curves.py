@@ -16,6 +16,7 @@ _Log = Mapping[str, NDArray[np.float64]]
 _UNITS = {
     "psnr": ("PSNR", "decibels, training smoothed"),
     "ssim": ("SSIM", "1 is equal"),
+    "picture_ssim": ("SSIM of the small picture", "1 is equal"),
     "lpips": ("LPIPS", "0 is equal"),
 }
 _SMOOTH = 40  # a curve is smoothed over one part in so many, to each side

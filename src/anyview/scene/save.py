@@ -9,7 +9,7 @@ kill left half-filled is not taken for a scene.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import copyfile
 from typing import Literal, TypeAlias, get_args
@@ -34,7 +34,7 @@ from anyview.typing import Points
 Layout: TypeAlias = Literal["blender", "nerfstudio", "colmap-txt", "colmap-bin", "multiscale"]
 
 
-def convert_scene(scene: Scene, out: str | Path, to: Layout) -> None:
+def convert_scene(scene: Scene, out: str | Path, to: Layout, note: Callable[[str], None] = lambda text: None) -> None:
     """Write the scene's poses, cameras, splits, images and masks in another layout, and its points where that has any.
 
     Args:
@@ -42,6 +42,7 @@ def convert_scene(scene: Scene, out: str | Path, to: Layout) -> None:
         out: a folder that is new, or holds an earlier scene of the same layout, which is replaced.
         to: "blender" is NeRF-synthetic's `transforms_{train,val,test}.json`, "nerfstudio" one `transforms.json`,
             "multiscale" mip-NeRF's `metadata.json` with every image at four sizes.
+        note: told once what the layout has no place for: only multi-scale scenes hold depths and weights of views.
 
     Raises:
         SceneError: a camera or a split that the layout cannot describe, or two views that would share a file.
@@ -55,6 +56,7 @@ def convert_scene(scene: Scene, out: str | Path, to: Layout) -> None:
     if to == "multiscale":
         write_multiscale(scene, out)
         return
+    _tell_lost(scene, to, note)
     names = _names(scene)
     if to.startswith("colmap"):
         files = [_copy(view, out, f"images/{name}", mask_as=name) for view, name in zip(scene, names, strict=True)]
@@ -75,6 +77,16 @@ def convert_scene(scene: Scene, out: str | Path, to: Layout) -> None:
         _write_blender(scene, frames, out)
     else:
         _write_nerfstudio(scene, frames, out)
+
+
+def _tell_lost(scene: Scene, to: str, note: Callable[[str], None]) -> None:
+    """What views tell, and neither `transforms*.json` nor COLMAP's model has a word for."""
+    depths = sum(view.near is not None or view.far is not None for view in scene)
+    weights = sum(view.weight != 1 for view in scene)
+    if depths or weights:
+        what = [f"near and far of {depths} views"] * bool(depths) + [f"the weight of {weights} views"] * bool(weights)
+        hint = "; set data.near and data.far where a field learns from it" * bool(depths)
+        note(f"the layout {to} has no place for {' and '.join(what)}: not written{hint}")
 
 
 def _check_target(scene: Scene, out: Path, to: str) -> None:

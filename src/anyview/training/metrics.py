@@ -14,7 +14,10 @@ from torch import Tensor
 
 from anyview.errors import OptionError
 
-_WINDOW, _SIGMA = 11, 1.5
+SSIM_WINDOW = 11
+"""Pixels per side of the least image that has an SSIM."""
+
+_SIGMA = 1.5
 _AT_ONCE = 1 << 18  # pixels that SSIM is computed of: torchmetrics keeps some 800 bytes of each
 
 
@@ -30,8 +33,8 @@ def ssim(a: Float[Tensor, "B 3 H W"], b: Float[Tensor, "B 3 H W"]) -> Float[Tens
     Raises:
         OptionError: the images are smaller than a window.
     """
-    _check_size(a, _WINDOW, "SSIM")
-    edge = _WINDOW - 1
+    _check_size(a, SSIM_WINDOW, "SSIM")
+    edge = SSIM_WINDOW - 1
     rows, columns = a.shape[2] - edge, a.shape[3] - edge  # of windows
     each = max(_AT_ONCE // (a.shape[0] * a.shape[3]), 1)
     bands = (slice(top, top + each + edge) for top in range(0, rows, each))
@@ -44,10 +47,10 @@ def _ssim_sum(a: Tensor, b: Tensor) -> Tensor:
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     _, places = structural_similarity_index_measure(
-        a, b, sigma=_SIGMA, kernel_size=_WINDOW, data_range=1.0, k1=0.01, k2=0.03,
+        a, b, sigma=_SIGMA, kernel_size=SSIM_WINDOW, data_range=1.0, k1=0.01, k2=0.03,
         reduction="none", return_full_image=True,
     )  # fmt: skip
-    edge = _WINDOW // 2  # torchmetrics also gives the windows that reach beyond the edge, with mirrored pixels
+    edge = SSIM_WINDOW // 2  # torchmetrics also gives the windows that reach beyond the edge, with mirrored pixels
     return places[..., edge:-edge, edge:-edge].sum((1, 2, 3), dtype=torch.float64)
 
 

@@ -13,6 +13,7 @@ from anyview.errors import OptionError, WorkspaceError
 from anyview.training.options import FIXED, LoopOptions
 
 _ANOTHER = "choose another --out"
+_INPUTS = "inputs"
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,10 @@ def full_config(config: Mapping[str, Any], options: LoopOptions) -> dict[str, An
 def check_same_run(meta: Mapping[str, Any], name: str, version: int, config: Mapping[str, Any], run: Path) -> None:
     """Refuse checkpoints that are not of this model with these options.
 
+    The config's "inputs", where it has them, are digests by what they are of; older checkpoints do not know them.
+
     Raises:
-        WorkspaceError: another model, or another version of it.
+        WorkspaceError: another model, another version of it, or an input has changed.
         OptionError: an option differs.
     """
     for what, key, wanted in (("model", "model", name), ("version of the model", "version", version)):
@@ -90,13 +93,23 @@ def check_same_run(meta: Mapping[str, Any], name: str, version: int, config: Map
     before = meta.get("config", {})
     if "loop" in before:  # older checkpoints are of one device, and do not say so
         before = {**before, "loop": {"devices": 1, **before["loop"]}}
-    difference = _difference(before, config)
+    difference = _difference(_without(before, _INPUTS), _without(config, _INPUTS))
     if difference:
-        key, before, now = difference
+        key, then, now = difference
         raise OptionError(
-            f"option `{key}` is not what this run began with", where=run, expected=before, actual=now,
+            f"option `{key}` is not what this run began with", where=run, expected=then, actual=now,
             hint=f"leave it as it was, or {_ANOTHER}",
         )  # fmt: skip
+    known = before.get(_INPUTS, {})
+    for what, digest in config.get(_INPUTS, {}).items():
+        if digest is not None and known.get(what) not in (None, digest):
+            raise WorkspaceError(
+                f"{what} changed since this run began", where=run, hint=f"put back what was there, or {_ANOTHER}"
+            )
+
+
+def _without(config: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name != key}
 
 
 def _difference(before: Any, now: Any, path: str = "") -> tuple[str, str, str] | None:

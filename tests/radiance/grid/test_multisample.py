@@ -102,7 +102,7 @@ def test_a_field_takes_the_mean() -> None:
     assert float(field.table.grad.abs().max()) > 0
 
 
-@pytest.mark.parametrize("count", [0, 2, 4, 7])
+@pytest.mark.parametrize("count", [0, 2, 4, 7, 66])
 def test_patterns_that_do_not_exist(count: int) -> None:
     with pytest.raises(OptionError, match="no such pattern"):
         GridOptions(multisamples=count)
