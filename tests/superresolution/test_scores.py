@@ -9,6 +9,7 @@ import torch
 from anyview.errors import OptionError
 from anyview.superresolution.bicubic import imresize
 from anyview.superresolution.scores import luma, mean_scores, scores, to_bytes
+from anyview.training import metrics
 from shipped_pairs import needs_shipped, pairs
 
 
@@ -54,6 +55,14 @@ def test_ssim_is_that_of_windows_inside() -> None:
     assert scores(a, b, 2).ssim_y == pytest.approx(expected.mean(), abs=1e-6)
 
 
+def test_figures_of_colours_are_those_of_the_package() -> None:
+    a, b = _two()
+    found = scores(a, b, 2)
+    images = [torch.from_numpy(image / 255).permute(2, 0, 1)[None] for image in (a, b)]
+    assert found.ssim_rgb == pytest.approx(metrics.ssim(*images).item(), abs=1e-7)
+    assert found.psnr_rgb == pytest.approx(metrics.psnr(*images).item(), abs=1e-7)
+
+
 def test_a_grey_truth_is_its_own_luma() -> None:
     a, b = _two(shape=(40, 50))
     three = np.repeat(a[:, :, None], 3, 2)
@@ -77,7 +86,7 @@ def test_sizes_that_cannot_be_scored() -> None:
     a, b = _two()
     with pytest.raises(OptionError, match="expected 50 x 40, found 48 x 40"):
         scores(a[:, 1:-1], b, 2)
-    with pytest.raises(OptionError, match="too small for SSIM"):
+    with pytest.raises(OptionError, match="too small for SSIM: expected 15 x 15 pixels or more, found 50 x 14"):
         scores(a[:14], b[:14], 2)
 
 

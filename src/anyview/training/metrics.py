@@ -1,6 +1,6 @@
 """How near a picture is to the true one: PSNR, SSIM (Wang et al. 2004), LPIPS (Zhang et al., arXiv 1801.03924).
 
-Letters: B images, C channels, H rows, W columns. Images are sRGB in [0, 1].
+Letters: B images, H rows, W columns. Images are sRGB in [0, 1].
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _WINDOW, _SIGMA = 11, 1.5
 _AT_ONCE = 1 << 18  # pixels that SSIM is computed of: torchmetrics keeps some 800 bytes of each
 
 
-def psnr(a: Float[Tensor, "B C H W"], b: Float[Tensor, "B C H W"]) -> Float[Tensor, "B"]:
+def psnr(a: Float[Tensor, "B 3 H W"], b: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B"]:
     """Peak signal-to-noise ratio in decibels, of the values as they are; infinite where images are equal."""
     return -10 * torch.log10((_precise(a) - _precise(b)).square().mean((1, 2, 3)))
 
 
-def ssim(a: Float[Tensor, "B C H W"], b: Float[Tensor, "B C H W"]) -> Float[Tensor, "B"]:
-    """Structural similarity: the mean over channels and over the Gaussian windows (11 x 11, sigma 1.5) that lie wholly
+def ssim(a: Float[Tensor, "B 3 H W"], b: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B"]:
+    """Structural similarity: the mean over colours and over the Gaussian windows (11 x 11, sigma 1.5) that lie wholly
     inside the image, with K1 = 0.01, K2 = 0.03 and population variances. Memory does not grow with the images.
 
     Raises:
@@ -36,11 +36,11 @@ def ssim(a: Float[Tensor, "B C H W"], b: Float[Tensor, "B C H W"]) -> Float[Tens
     each = max(_AT_ONCE // (a.shape[0] * a.shape[3]), 1)
     bands = (slice(top, top + each + edge) for top in range(0, rows, each))
     total = torch.stack([_ssim_sum(_precise(a[:, :, band]), _precise(b[:, :, band])) for band in bands]).sum(0)
-    return (total / (a.shape[1] * rows * columns)).to(_precise(a[:, :, :1]).dtype)
+    return (total / (3 * rows * columns)).to(_precise(a[:, :, :1]).dtype)
 
 
 def _ssim_sum(a: Tensor, b: Tensor) -> Tensor:
-    """(B,): over the windows inside, and the channels; float64."""
+    """(B,): over the windows inside, and the colours; float64."""
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     _, places = structural_similarity_index_measure(
