@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 from PIL import Image
 
 from anyview.errors import FormatError, OptionError, WorkspaceError
+from anyview.formats import div2k
 from anyview.progress import Silent
 from anyview.superresolution.bicubic import imresize, shrunk
 from anyview.superresolution.data import stack
@@ -17,6 +20,7 @@ from anyview.superresolution.data.batches import Crops, turned
 from anyview.superresolution.data.pairs import find_pairs, image_files, read_pair, unmarked
 from anyview.superresolution.data.pictures import Pictures, open_files, open_folder, open_pairs, user_cache
 from anyview.superresolution.data.stack import ImageStack, stack_files
+from anyview.superresolution.degradation import DegradationOptions
 from anyview.superresolution.train_data import training_pictures
 
 
@@ -172,6 +176,30 @@ def test_a_damaged_stack_is_made_again(tmp_path: Path) -> None:
     assert np.array_equal(stack_files(path, files)[3], pixels)
 
 
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    def read(index: int) -> np.ndarray:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(WorkspaceError, match=r"disk is full in .*one"):
+        stack.make_stack(tmp_path / "one.pixels", "", ["a"], [(1, 1)], read)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_litter_of_killed_runs_is_removed(tmp_path: Path) -> None:
+    files = image_files(_folder(tmp_path / "data"))
+    old, new = (tmp_path / f".one.0000000{i}.tmp.pixels" for i in (1, 2))
+    old.write_bytes(b"")
+    new.write_bytes(b"")
+    os.utime(old, (0, 0))
+    stack_files(tmp_path / "one.pixels", files)
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_a_picture_of_another_size_than_its_header(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="another size than its header says in a"):
+        stack.make_stack(tmp_path / "one.pixels", "", ["a"], [(2, 2)], lambda index: _picture(0, 1, 1))
+
+
 def _damage(folder: Path, kind: str) -> Path:
     path = folder / "02.png"
     if kind == "0 bytes":
@@ -189,7 +217,7 @@ def test_a_damaged_image_is_named_and_nothing_is_left(tmp_path: Path, kind: str)
     with pytest.raises(FormatError, match=r"image cannot be read in .*02\.png") as caught:
         open_folder(tmp_path / "data", 4, tmp_path / "cache")
     assert str(path) in str(caught.value)
-    assert not list((tmp_path / "cache").glob("*")) if (tmp_path / "cache").exists() else True
+    assert not list((tmp_path / "cache").glob("*"))
 
 
 def test_odd_kinds_of_images(tmp_path: Path) -> None:
@@ -270,6 +298,14 @@ def test_a_batch_is_of_the_seed_and_the_step_alone(pictures: Pictures) -> None:
             assert torch.equal(part.batch(step).high, whole[2 * step + rank].high)
 
 
+def test_small_crops_may_be_degraded_ones(pictures: Pictures) -> None:
+    plain, worse = (Crops(pictures, 4, 7, crop=32, degradation=options) for options in (None, DegradationOptions()))
+    for step in (4, 1):
+        assert torch.equal(plain.batch(step).high, worse.batch(step).high)
+        assert not torch.equal(plain.batch(step).low, worse.batch(step).low)
+        assert torch.equal(worse.batch(step).low, worse.batch(step).low)
+
+
 def test_each_picture_comes_once_a_round_and_every_place_is_drawn(tmp_path: Path) -> None:
     for i in range(6):
         _save(tmp_path / f"{i}.png", np.full((10, 12, 3), 40 * i, np.uint8) + np.arange(12, dtype=np.uint8)[:, None])
@@ -323,6 +359,26 @@ def test_data_of_each_layout(tmp_path: Path) -> None:
         training_pictures(high, 4, track="mild", cache=cache)
     with pytest.raises(OptionError, match="there is no such folder"):
         training_pictures(tmp_path / "none", 4, cache=cache)
+
+
+def test_div2k_is_known_by_its_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(div2k._NUMBERS, "train", range(1, 4))
+    monkeypatch.setitem(div2k._NUMBERS, "val", range(801, 813))
+    for split in ("train", "val"):
+        high, low = div2k.large(split), div2k.small(split, 4, "mild")
+        for i, (one, two) in enumerate(zip(high.files, low.files, strict=True)):
+            picture = _picture(i, 24, 32)
+            _save(tmp_path / high.folder / one, picture)
+            _save(tmp_path / low.folder / two, shrunk(picture, 4) // 2)
+    cache = tmp_path / "cache"
+    mild = training_pictures(tmp_path, 4, track="mild", cache=cache)
+    assert mild.val is not None
+    assert (len(mild.train), mild.val.names) == (3, [f"{n:04}.png" for n in range(801, 811)])
+    assert np.array_equal(mild.train.low(1), shrunk(_picture(1, 24, 32), 4) // 2)
+    made = training_pictures(tmp_path, 2, cache=cache)
+    assert np.array_equal(made.train.low(1), shrunk(_picture(1, 24, 32), 2))
+    with pytest.raises(FormatError, match=r"images of DIV2K are missing .*expected .*LR_unknown/X4/0001x4\.png"):
+        training_pictures(tmp_path, 4, track="unknown", cache=cache)
 
 
 def test_one_image_is_learnt_from(tmp_path: Path) -> None:

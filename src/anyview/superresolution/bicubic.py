@@ -24,6 +24,7 @@ Edge: TypeAlias = Literal["repeat", "mirror"]
 """What lies beyond the edge: its last pixel (MATLAB for many years), or the image mirrored (newer MATLAB)."""
 
 _SUPPORT = 4.0  # pixels that the kernel is wide
+_PLACES = 1 << 12
 
 
 def imresize(
@@ -128,8 +129,10 @@ def _along_columns(image: np.ndarray, weights: csr_array[Any]) -> np.ndarray:
 
 
 def _product(weights: csr_array[Any], flat: np.ndarray) -> Float[np.ndarray, "h N"]:
-    """Sums in the image's precision; bytes in double, which decides how halves are rounded."""
-    kind = np.float32 if flat.dtype == np.float32 else np.float64
+    """Sums in the image's precision. Of bytes they are exact enough to tell how a half is rounded: in single precision
+    where every sum of weights and bytes has its place in 24 bits (scales 1/2, 1/4, 2, 4), else in double."""
+    short = flat.dtype == np.uint8 and bool(np.all(weights.data * _PLACES == np.rint(weights.data * _PLACES)))
+    kind = np.float32 if short or flat.dtype == np.float32 else np.float64
     return weights.astype(kind) @ flat.astype(kind, copy=False)
 
 

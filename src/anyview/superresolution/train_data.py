@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from anyview.errors import OptionError
-from anyview.formats.div2k import Track, is_div2k, large, small
+from anyview.formats.div2k import Div2kSplit, Track, is_div2k, large, small
 from anyview.progress import SILENT, Progress
 from anyview.superresolution.data.pairs import Pair, check_pair, find_pairs, image_files
 from anyview.superresolution.data.pictures import Pictures, open_files, open_pairs
@@ -18,7 +18,6 @@ from anyview.superresolution.data.pictures import Pictures, open_files, open_pai
 VALIDATION = 10
 """Pictures that a run is validated on."""
 
-_SIDES = ("HR", "LR")
 _VALIDATION_NAMES = ("val", "valid", "validation", "test")
 
 One = TypeVar("One", Path, Pair)
@@ -70,9 +69,9 @@ def training_pictures(
         return _div2k(root, scale, track, cache, progress)
     if track != "bicubic":
         raise OptionError("only DIV2K has tracks", where=root, expected="DIV2K_train_HR", actual=track)
-    sides = (root, Path(low)) if low is not None else tuple(root / name for name in _SIDES)
-    if all(side.is_dir() for side in sides) or low is not None:
-        pairs, held = _held_back(find_pairs(*sides, scale, progress), seed, root, progress)
+    high_side, low_side = (root, Path(low)) if low is not None else (root / "HR", root / "LR")
+    if low is not None or (high_side.is_dir() and low_side.is_dir()):
+        pairs, held = _held_back(find_pairs(high_side, low_side, scale, progress), seed, root, progress)
         val = open_pairs(held, scale, cache, progress) if held else None
         return TrainingPictures(open_pairs(pairs, scale, cache, progress), val)
     beside = next((root / name for name in _VALIDATION_NAMES if (root / name).is_dir()), None)
@@ -86,22 +85,19 @@ def training_pictures(
 
 def _div2k(root: Path, scale: int, track: Track, cache: Path | None, progress: Progress) -> TrainingPictures:
     """Its 800, and the first ten of its hundred, where they are there."""
-    found: list[Pictures | None] = []
-    for split, most in (("train", None), ("val", VALIDATION)):
-        if split == "val" and not (root / large("val").folder).is_dir():
-            progress.note(f"{root} has no {large('val').folder}: there is nothing to validate on")
-            found.append(None)
-            continue
-        high = large(split).paths(root)[:most]
-        part = small(split, scale, track)
+
+    def opened(split: Div2kSplit, most: int | None) -> Pictures:
+        high, part = large(split).paths(root)[:most], small(split, scale, track)
         if track == "bicubic" and not (root / part.folder).is_dir():
-            found.append(open_files(high, scale, cache, progress))
-        else:
-            pairs = [check_pair(*pair, scale) for pair in zip(high, part.paths(root)[:most], strict=True)]
-            found.append(open_pairs(pairs, scale, cache, progress))
-    train, val = found
-    assert train is not None
-    return TrainingPictures(train, val)
+            return open_files(high, scale, cache, progress)
+        pairs = [check_pair(*pair, scale) for pair in zip(high, part.paths(root)[:most], strict=True)]
+        return open_pairs(pairs, scale, cache, progress)
+
+    train = opened("train", None)
+    if (root / large("val").folder).is_dir():
+        return TrainingPictures(train, opened("val", VALIDATION))
+    progress.note(f"{root} has no {large('val').folder}: there is nothing to validate on")
+    return TrainingPictures(train, None)
 
 
 def _held_back(items: Sequence[One], seed: int, root: Path, progress: Progress) -> tuple[list[One], list[One]]:

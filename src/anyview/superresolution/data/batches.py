@@ -15,6 +15,7 @@ from torch import Tensor
 from anyview.errors import OptionError
 from anyview.progress import SILENT, Progress
 from anyview.superresolution.data.pictures import Pictures, check_crops
+from anyview.superresolution.degradation import DegradationOptions, degraded
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,8 @@ class Crops:
         seed: of all that is drawn.
         crop: pixels of a side of the large crop.
         turn: whether crops are turned and mirrored.
+        degradation: what makes the small crop of the large one, drawn anew each time; None takes it from the small
+            picture.
         part: (rank, processes): of all batches, each process has every so many-th.
         progress: told of pictures that are too small.
 
@@ -62,6 +65,7 @@ class Crops:
         *,
         crop: int = 96,
         turn: bool = True,
+        degradation: DegradationOptions | None = None,
         part: tuple[int, int] = (0, 1),
         progress: Progress = SILENT,
     ) -> None:
@@ -69,6 +73,7 @@ class Crops:
             raise OptionError("a batch without crops", expected="1 or more", actual=batch_size)
         self._fitting = check_crops(pictures, crop, progress)
         self._pictures, self._size, self._seed, self._turn, self._part = pictures, batch_size, seed, turn, part
+        self._degradation = degradation
         self._side = crop // pictures.scale
         self._round: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
@@ -85,9 +90,13 @@ class Crops:
             height, width = self._pictures.sizes[index]
             top, left = int(places[i, 0] * (height - side + 1)), int(places[i, 1] * (width - side + 1))
             way = int(ways[i]) if self._turn else 0
-            low[i] = turned(self._pictures.low(index)[top : top + side, left : left + side], way)
-            top, left, edge = top * scale, left * scale, side * scale
-            high[i] = turned(self._pictures.high(index)[top : top + edge, left : left + edge], way)
+            y, x, edge = top * scale, left * scale, side * scale
+            high[i] = turned(self._pictures.high(index)[y : y + edge, x : x + edge], way)
+            if self._degradation is None:
+                low[i] = turned(self._pictures.low(index)[top : top + side, left : left + side], way)
+            else:
+                own = np.random.default_rng([self._seed, 2, number * self._size + i])
+                low[i] = degraded(high[i], scale, own, self._degradation)
         return CropBatch(*(torch.from_numpy(crops).permute(0, 3, 1, 2) for crops in (low, high)))
 
     def _drawn(self, position: int) -> int:

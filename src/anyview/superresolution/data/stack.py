@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from time import time
 
 import numpy as np
 from jaxtyping import UInt8
@@ -26,6 +27,7 @@ from anyview.progress import SILENT, Progress
 _VERSION = 1
 _THREADS = 4  # that decode: Pillow works without the interpreter's lock
 _AHEAD = 16  # pictures that are decoded before they are written
+_ABANDONED = 3600.0  # seconds since a file that is being written was last written to
 
 
 class ImageStack:
@@ -114,6 +116,7 @@ def make_stack(
         found = ImageStack(path)
         if found.fingerprint == fingerprint and found.names == list(names) and found.sizes == list(sizes):
             return found
+    _sweep(path)
     head = {"version": _VERSION, "fingerprint": fingerprint, "names": list(names), "sizes": list(sizes)}
     with (
         atomic_write(path) as temporary,
@@ -133,6 +136,14 @@ def make_stack(
                 stream.write(np.ascontiguousarray(pixels).data)
                 advance()
     return ImageStack(path)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed runs have left, which may be large; not what another run may be writing now."""
+    for left in path.parent.glob(f".{path.stem}.*.tmp{path.suffix}"):
+        with suppress(OSError):
+            if time() - left.stat().st_mtime > _ABANDONED:
+                left.unlink()
 
 
 def fingerprint_of(files: Sequence[Path], *more: object) -> str:
