@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -296,6 +297,14 @@ def test_a_batch_is_of_the_seed_and_the_step_alone(pictures: Pictures) -> None:
     for step in range(3):
         for rank, part in enumerate(parts):
             assert torch.equal(part.batch(step).high, whole[2 * step + rank].high)
+
+
+def test_threads_may_ask_for_steps_of_several_rounds(pictures: Pictures) -> None:
+    crops, steps = Crops(pictures, 4, 7, crop=32), [*range(40)] * 3
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(crops.batch, steps))
+    for step, batch in zip(steps, found, strict=True):
+        assert torch.equal(batch.high, Crops(pictures, 4, 7, crop=32).batch(step).high)
 
 
 def test_small_crops_may_be_degraded_ones(pictures: Pictures) -> None:

@@ -37,7 +37,7 @@ class CropBatch:
 
 
 class Crops:
-    """Batches by number of the step. There is no state: the step says it all.
+    """Batches by number of the step. There is no state: the step says it all, and threads may ask at once.
 
     Each picture comes once a round, in an order shuffled anew; where in it, and which of the eight ways to turn and
     mirror a square, is drawn by the seed and the step.
@@ -102,9 +102,11 @@ class Crops:
     def _drawn(self, position: int) -> int:
         """The picture that is the `position`-th drawn."""
         number, place = divmod(position, len(self._fitting))
-        if self._round[0] != number:
-            self._round = number, np.random.default_rng([self._seed, 0, number]).permutation(len(self._fitting))
-        return self._fitting[int(self._round[1][place])]
+        shuffled = self._round  # taken once: threads may ask for steps of several rounds
+        if shuffled[0] != number:
+            order = np.random.default_rng([self._seed, 0, number]).permutation(len(self._fitting))
+            self._round = shuffled = number, order
+        return self._fitting[int(shuffled[1][place])]
 
 
 def turned(square: UInt8[np.ndarray, "N N 3"], way: int) -> UInt8[np.ndarray, "N N 3"]:
