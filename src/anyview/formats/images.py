@@ -62,16 +62,18 @@ class Header:
         orientation: EXIF's, 1 to 8: how the stored pixels are to be turned and mirrored to be looked at; 1 is as they
             are, and from 5 on width and height change places.
         frames: more than one where the picture moves or has pages.
+        grey: whether it has one channel of shades, and no colours.
     """
 
     width: int
     height: int
     orientation: int = 1
     frames: int = 1
+    grey: bool = False
 
 
 def image_header(path: str | Path) -> Header:
-    """Size, orientation and number of frames, without reading the pixels.
+    """Size, orientation, number of frames and kind, without reading the pixels.
 
     Raises:
         FormatError: missing, or not an image.
@@ -82,7 +84,7 @@ def image_header(path: str | Path) -> Header:
             orientation = image.getexif().get(_ORIENTATION, 1)
             orientation = orientation if orientation in range(1, 9) else 1
             frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # its others are previews
-            return Header(*image.size, orientation, frames)
+            return Header(*image.size, orientation, frames, image.mode.startswith(("1", "L", "I", "F")))
     except _BROKEN as error:
         raise _explain(path, error) from error
 

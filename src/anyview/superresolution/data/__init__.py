@@ -1,0 +1,1 @@
+"""Pairs of large and small pictures: found, decoded once, cut into batches."""
