@@ -17,7 +17,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-import anyview
 from anyview.errors import FormatError, OptionError, is_out_of_memory
 from anyview.formats.files import atomic_write
 from anyview.superresolution.build import build, without_weight_norm
@@ -25,7 +24,7 @@ from anyview.superresolution.network.layers import Upscaler
 from anyview.superresolution.network.wdsr import folded_state
 from anyview.superresolution.options import Arch, NetworkOptions
 
-SHIPPED: Final = Path(anyview.__file__).parent / "weights" / "superresolution"
+SHIPPED: Final = Path(__file__).parents[1] / "weights" / "superresolution"
 """Where the package's own weights lie; a file's stem is its name."""
 
 _KEY = "network"
