@@ -1,0 +1,1 @@
+"""The networks of super-resolution, one file each; they know no data and no files."""
