@@ -82,6 +82,21 @@ def test_what_lies_in_a_hole_of_the_maps_is_possible() -> None:
     assert not missed(few, LOW, SIDE, ALL).astype(bool)[behind].any()  # only two of forty have it
 
 
+def test_holes_leave_no_room_right_before_the_cameras() -> None:
+    """Of few photographs from about one side, as of a facade: fog there would be seen by one of them."""
+    views = []
+    for y in (-0.8, -0.4, 0.0, 0.4, 0.8):
+        camera, pose, depth = ball(np.array([4.0, y, 0.3]))
+        depth[:, : camera.width // 2] = 0
+        views.append(DepthView(camera, pose, depth))
+    low, side = np.full(3, -3.0), 6.0
+    found = np.argwhere(missed(views, low, side, ALL))
+    centers = low + (found[:, ::-1] + 0.5) * side / CELLS
+    before = np.stack([centers @ pose[2, :3] + pose[2, 3] for _, pose, _ in views], 1)
+    assert len(found) > 1000
+    assert before.max(1).min() > 0.85 * (4 - RADIUS)  # measured 2.92; before, 1.21
+
+
 def test_only_possible_cells_are_missed() -> None:
     possible = (np.random.default_rng(0).random(ALL.shape) < 0.5).astype(np.uint8)
     assert (missed(around(), LOW, SIDE, possible) == (missed(around(), LOW, SIDE, ALL) & possible)).all()

@@ -30,7 +30,8 @@ from anyview.workspace.workspace import fingerprint
 _AROUND = 2  # cells around a point in which the surface may be
 _MARGIN = 1.0  # cells between a cell and the depths that lie before or behind it
 _THROUGH = 2  # depth maps that, looking through a cell, show that it is empty
-_FEWEST, _SHARE = 2, 0.2  # views that look into a hole, and of those that show it; inside solid things it is one in ten
+_NEAREST, _BEFORE = 0.01, 0.9  # quantile of a map's depths, and the share of it before which its holes show nothing
+_FEWEST, _SHARE = 3, 0.2  # views that look into a hole, and of those that show it; inside solid things it is one in ten
 
 
 class DepthView(NamedTuple):
@@ -87,7 +88,10 @@ def left_open(
 def missed(
     views: Iterable[DepthView], low: Float64[np.ndarray, "3"], side: float, possible: UInt8[np.ndarray, "G G G"]
 ) -> UInt8[np.ndarray, "G G G"]:
-    """Those of the possible cells (z, y, x) of a cube in which depth maps have missed a surface, perhaps."""
+    """Those of the possible cells (z, y, x) of a cube in which depth maps have missed a surface, perhaps.
+
+    Not right before a camera: holes of few photographs would leave room there for fog that only one of them sees.
+    """
     cells = len(possible)
     index = np.argwhere(possible)
     centers = low + (index[:, ::-1] + 0.5) * side / cells
@@ -104,7 +108,9 @@ def missed(
         at = row[inside].astype(np.intp), column[inside].astype(np.intp)
         pixels = int(np.ceil(radius * largest_shift(camera) / max(z.min(), radius)))
         nearest, farthest = _extremes(depth, 2 * pixels + 1)
-        through[which] += nearest[at] > z[which] + reach
+        known = depth[depth > 0]
+        first = _BEFORE * float(np.quantile(known, _NEAREST)) if len(known) else 0.0
+        through[which] += (nearest[at] > z[which] + reach) | (z[which] + reach < first)
         shown[which] += 1
         hidden[which] += farthest[at] < z[which] - reach
     into = shown - through - hidden
