@@ -140,6 +140,14 @@ def segmentation_steps(run: dict[str, Any]) -> list[str]:
     rates = {name: rate(*step["seconds"]) for name, step in run["steps"].items()}
     for name, value in rates.items():
         lines.append(f"| {titles[name]} | {value:.2f} | {value / rates['torchvision']:.2f}x |")
+    if compiled := run.get("compiled"):  # of one photograph, with turns of its own
+        own = {name: rate(*step["seconds"]) for name, step in compiled["steps"].items()}
+        ratio = own["compiled"] / own["torchvision"]
+        seconds = compiled["first_seconds"]
+        lines.append(
+            f"| bfloat16 and `torch.compile` instead ({seconds:.0f} s at first): slower, not the default "
+            f"| {own['compiled']:.2f} | {ratio:.2f}x |"
+        )
     return lines
 
 
