@@ -40,7 +40,7 @@ class Predict(Command):
     precision: Literal["auto", "bf16", "float32"] = "auto"
     """Of the networks; `auto` is bf16 where the device has instructions for it."""
     compile: bool = False
-    """Compile the network: takes minutes for each size of images, and is faster after that."""
+    """Compile the network: takes a minute or more for each size of images. On two cores it was slower after that."""
 
     def run(self) -> int:
         """See `anyview.segmentation.predict.predict`."""
