@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[400, 800, 1600, 3200])
     parser.add_argument("--views", type=int, nargs="+", default=[8])
     parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--results", type=Path, default=RESULTS)
     a = parser.parse_args()
     record: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -93,7 +94,7 @@ def main() -> None:
     cases += [("more_views", views, a.sizes[0], views) for views in a.views[1:]]
     for group, name, size, views in cases:
         record[group][str(name)] = found = measure(a, size, views)
-        RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+        a.results.write_text(json.dumps(record, indent=1) + "\n")
         print(f"{views} views of {size} x {size}: {json.dumps(found)}", flush=True)
 
 
