@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from anyview.errors import OptionError
+from anyview.formats.picture_files import find_pictures
 from anyview.segmentation.data.classes import named_classes
-from anyview.segmentation.data.pictures import find_pictures
 from anyview.segmentation.drawing import color_of
 from anyview.segmentation.network.paste import MaskCrops
 from anyview.segmentation.overlay import draw_overlay
