@@ -21,7 +21,7 @@ from PIL import ImageCms
 from anyview.errors import FormatError
 from anyview.formats.images import explained, image_header
 
-Samples: TypeAlias = "UInt8[np.ndarray, 'H W C'] | UInt16[np.ndarray, 'H W C']"
+Samples: TypeAlias = "UInt8[np.ndarray, '_ _ C'] | UInt16[np.ndarray, '_ _ C']"
 
 _ORIENTATION, _SIZES, _BITS = 0x0112, (0x0100, 0x0101), 0x0102  # tags of EXIF and TIFF
 _SPACES = {1: b"GRAY", 3: b"RGB "}  # of profiles

@@ -20,7 +20,7 @@ from anyview.training.memory import Chunk
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 Precision: TypeAlias = Literal["auto", "bf16", "float32"]
-_Images: TypeAlias = "Float[Tensor, 'B 3 H W']"
+_Images: TypeAlias = "Float[Tensor, '_ 3 _ _']"
 
 TILE_BYTES: Final = 640 << 20
 """What a tile with its margins may take, about; that a graphics card has that much more is not made use of."""

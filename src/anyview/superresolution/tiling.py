@@ -24,7 +24,7 @@ from anyview.progress import SILENT, Progress
 from anyview.training.memory import Chunk, in_chunks
 
 TileSide: TypeAlias = int | Literal["auto"]
-Pixels: TypeAlias = "UInt8[np.ndarray, 'H W C'] | UInt16[np.ndarray, 'H W C']"
+Pixels: TypeAlias = "UInt8[np.ndarray, '_ _ C'] | UInt16[np.ndarray, '_ _ C']"
 
 BLENDED = 4
 """Pixels on each side of a seam over which two tiles are mixed."""
