@@ -159,6 +159,6 @@ def test_a_set_with_one_side_only(tmp_path: Path) -> None:
         path.rename(path.with_name(f"{path.stem}_LR.png"))
     with pytest.raises(FormatError, match="both sides of no pair"):
         find_set("Some", 2, tmp_path)
+    (tmp_path / "Empty").mkdir()
     with pytest.raises(OptionError, match="no images"):
-        (tmp_path / "Empty").mkdir()
         find_set("Empty", 2, tmp_path)
