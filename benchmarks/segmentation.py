@@ -1,6 +1,6 @@
 """Mask R-CNN with a ResNet-50 and a feature pyramid: ours beside torchvision's, the same weights, images and run.
 
-usage: python benchmarks/segmentation.py COCO_DIR [--parts inference training memory exactness] [--weights FILE]
+usage: python benchmarks/segmentation.py COCO_DIR [--parts inference training memory exactness noise] [--weights FILE]
                   [--images 6] [--rounds 4] [--objects 40] [--compile] [--trained RUN [--labelled COCO_DIR:val]]
 
 | part | what |
@@ -9,6 +9,7 @@ usage: python benchmarks/segmentation.py COCO_DIR [--parts inference training me
 | training | seconds of a step on two photographs |
 | memory | peak above the loaded model at 100 detections in a photograph of 4000 x 3000 |
 | exactness | AP of both programs on labelled images, with trained weights (--trained) |
+| noise | AP in float32 and in bfloat16 of few labelled images, `--times` with other noise in them, and the difference |
 
 Programs take turns, for other work on the machine comes and goes; `stolen` is what a virtual machine's host gave to
 others. In the record `per_second` is that of the best turns and `ratio` the median of ratios within a turn; the
@@ -41,7 +42,7 @@ import anyview
 from anyview.compute import cpu_count, machine
 from anyview.segmentation.data.folder import open_data
 from anyview.segmentation.data.subset import spread
-from segmentation_exactness import exactness
+from segmentation_exactness import exactness, noisy
 from segmentation_inference import inference
 from segmentation_memory import memory
 from segmentation_models import pair
@@ -54,7 +55,7 @@ MOST = 100
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=[name for name in PARTS if name != "exactness"])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=["inference", "training", "memory"])
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--images", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=4)
@@ -65,6 +66,7 @@ def main() -> None:
     parser.add_argument("--trained", type=Path)
     parser.add_argument("--labelled", help="COCO_DIR:SPLIT, or synthetic:val; by default COCO_DIR's val")
     parser.add_argument("--judged", type=int, default=40)
+    parser.add_argument("--times", type=int, default=16)
     parser.add_argument("--threads", type=int, default=cpu_count())
     parser.add_argument("--results", type=Path, default=RESULTS)
     a = parser.parse_args()
@@ -123,10 +125,19 @@ def measure_memory(a: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_exactness(a: argparse.Namespace) -> dict[str, Any]:
+    return exactness(*trained(a), a.judged)
+
+
+def measure_noise(a: argparse.Namespace) -> dict[str, Any]:
+    return noisy(*trained(a), a.judged, a.times)
+
+
+def trained(a: argparse.Namespace) -> tuple[Path, str, str]:
+    """Weights, folder and split."""
     if a.trained is None:
-        raise SystemExit("exactness wants trained weights: --trained RUN, or torchvision's checkpoint")
+        raise SystemExit("AP wants trained weights: --trained RUN, or torchvision's checkpoint")
     data, _, split = (a.labelled or f"{a.data}:val").rpartition(":")
-    return exactness(a.trained, data, split, a.judged)
+    return a.trained, data, split
 
 
 PARTS = {
@@ -134,6 +145,7 @@ PARTS = {
     "training": measure_training,
     "memory": measure_memory,
     "exactness": measure_exactness,
+    "noise": measure_noise,
 }
 
 

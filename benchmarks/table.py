@@ -185,6 +185,15 @@ def segmentation_exactness(run: dict[str, Any]) -> list[str]:
     return lines
 
 
+def segmentation_noise(run: dict[str, Any]) -> list[str]:
+    """The same on few photographs."""
+    lines = segmentation_exactness(run | {"data": "photographs, learnt by heart"})
+    lost = run["bfloat16_less_float32"]
+    cells = " | ".join(f"{lost[k]['mean']:+.2f} ± {lost[k]['standard_error']:.2f}" for k in ("box", "mask"))
+    times = len(run["rounds"])
+    return [*lines, f"| bfloat16 less float32, mean of {times} times with noise of half a grey level | {cells} |"]
+
+
 def segmentation_trained() -> list[str]:
     """What models learn that begin with random weights."""
     lines = []
@@ -239,6 +248,7 @@ SEGMENTATION = {
     "training": segmentation_training,
     "memory": segmentation_memory,
     "exactness": segmentation_exactness,
+    "noise": segmentation_noise,
 }
 
 

@@ -116,7 +116,7 @@ class Export(_OfField):
     to: Literal["points", "mesh"] = "points"
     """`points`: a PLY cloud with colours and normals. `mesh`: triangles with colours and normals, PLY or GLB."""
     spacing: float | None = None
-    """Distance between points, scene units; by default what a pixel covers, of a picture of two megapixels at most."""
+    """Distance between points, scene units; by default what a pixel covers, of a picture of one megapixel at most."""
     faces: int | None = None
     """Faces of the mesh at most: it is simplified. By default all are kept."""
     views: int = 50

@@ -18,7 +18,7 @@ from anyview.training.memory import Chunk
 VIEWS = 50
 """Most views that are rendered, unless asked for another number."""
 
-MOST_PIXELS = 1 << 21
+MOST_PIXELS = 1 << 20
 """Of a picture that is rendered for the surface: a field's detail ends far before a camera's of 20 megapixels."""
 
 OPAQUE = 0.9
