@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anyview.superresolution import wdsr_b
+from anyview.superresolution import edsr, wdsr_b
 from anyview.superresolution.network import wdsr, wide
 
 
@@ -53,3 +53,17 @@ def test_it_counts_a_residual_scaling(monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.no_grad():
         wanted = network(images)
     torch.testing.assert_close(network(images), wanted)
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+def test_the_quick_shuffle_is_the_plain_one(scale: int) -> None:
+    network, images = edsr(scale, num_blocks=1, num_features=8), torch.rand(2, 3, 5, 6)
+    found = []
+    for order in (torch.contiguous_format, torch.channels_last):
+        own = images.to(memory_format=order, copy=True).requires_grad_()
+        output = network(own)
+        output.square().sum().backward()
+        found.append([output, own.grad, *(parameter.grad for parameter in network.parameters())])
+        network.zero_grad()
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(other, one)

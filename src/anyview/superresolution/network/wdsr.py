@@ -70,7 +70,7 @@ class Block(nn.Module):
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         """The sum."""
         if isinstance(self.narrow, nn.Sequential) and self.scaling == 1 and _learns_on_a_processor(x):
-            return wide_block(x, self.wide, *self.narrow)  # type: ignore[arg-type]
+            return wide_block(x, self.wide, *self.narrow)
         y = self.narrow(functional.relu(self.wide(x)))
         return x + (y if self.scaling == 1 else y * self.scaling)
 

@@ -37,7 +37,7 @@ def wide_block(
     """
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
     weights = (wide.weight, wide.bias, narrow.weight, narrow.bias, last.weight, last.bias)
-    return _WideBlock.apply(x.to(dtype), *weights)  # type: ignore[no-any-return, no-untyped-call]
+    return _WideBlock.apply(x.to(dtype), *weights)
 
 
 class _WideBlock(torch.autograd.Function):
@@ -63,8 +63,8 @@ class _WideBlock(torch.autograd.Function):
         return functional.conv2d(_images(middle, x.shape), w3, b3, padding=1).add_(x)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
         """Of the input and all weights."""
         rows, middle, w1, b1, w2, w3 = ctx.saved_tensors
         to_middle, to_w3, to_b3 = torch.ops.aten.convolution_backward(
