@@ -22,6 +22,7 @@ from anyview.superresolution.scores import mean_scores, scores
 from anyview.superresolution.validation import Validation, upscaled
 from anyview.superresolution.weights import read_notes, save_weights
 from anyview.training.checkpoint import load_checkpoint
+from anyview.training.log import read_log
 from anyview.training.loop import TrainingResult
 from anyview.training.options import LoopOptions
 from little_superres import assert_same_end, killed_in, options, pictures, run
@@ -91,15 +92,16 @@ def _learnt(folder: Path) -> list[str]:
     return training_pictures(folder, 2).train.names
 
 
-@pytest.mark.parametrize("arch", ["edsr", "wdsr-a", "srresnet"])
+@pytest.mark.parametrize("arch", ["edsr", "wdsr-a", "wdsr-b", "srresnet"])
 def test_one_crop_is_learnt(arch: str, tmp_path: Path) -> None:
     for part in ("train", "val"):
         pictures(tmp_path / "data" / part, 1, (32, 32))
-    result = run(
-        tmp_path / "data", tmp_path / "run", "loop.steps=150", "data.crop=32", "data.turn=false", "optimiser.rate=0.01",
-        "optimiser.ema=0", "loop.validate_every=150", "loop.log_every=50", "optimiser.batch=1", arch=arch, scale=2,
+    run(
+        tmp_path / "data", tmp_path / "run", "loop.steps=100", "data.crop=32", "data.turn=false", "optimiser.rate=0.01",
+        "optimiser.ema=0", "loop.validate_every=100", "optimiser.batch=1", arch=arch, scale=2,
     )  # fmt: skip
-    assert result.figures["gain_y"] > 0.5
+    loss = read_log(tmp_path / "run")["loss"]
+    assert loss[-1] < 0.35 * loss[0]
 
 
 def test_a_run_of_another_network_is_refused(folder: Path, whole: Path, tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ class Train(Training):
     """How many times as large pictures become; by default 4, or that of --init."""
     low: Path | None = None
     """Folder of small pictures that belong to those in DATA; by default they are made, as MATLAB's imresize does."""
+    val: Path | None = None
+    """Folder of pictures to validate on, ten of them; by default the data's own, or some that are held back."""
     track: Literal["bicubic", "unknown", "mild", "difficult"] | None = None
     """Of DIV2K."""
     blind: bool = False
@@ -44,7 +46,8 @@ class Train(Training):
 
         given = self.given(**{
             "model.arch": self.arch, "model.scale": self.scale, "init": self.init, "gan": self.gan or None,
-            "data.low": None if self.low is None else str(self.low), "data.track": self.track,
+            "data.low": None if self.low is None else str(self.low),
+            "data.val": None if self.val is None else str(self.val), "data.track": self.track,
             "data.blind": self.blind or None,
         })  # fmt: skip
         options = chosen(self.out, self.config, self.set, given)

@@ -26,7 +26,7 @@ from anyview.training.settings import has_checkpoints
 from anyview.training.several import as_one
 
 _NOT_THE_RESULT = ("anyview", "folder", "loop")
-_NOT_THE_RESULT_OF_DATA = ("low", "threads")  # where pictures lie does not change what is learnt
+_NOT_THE_RESULT_OF_DATA = ("low", "val", "threads")  # where pictures lie does not change what is learnt
 
 
 def train_superresolution(
@@ -73,9 +73,9 @@ def _train(
         _check_network(options, run)
     first = None if begun else _first(options)
     content = content_loss(options.adversary, extractor) if options.gan else None
-    low, track = options.data.low, options.data.track
+    o = options.data
     data = training_pictures(
-        folder, options.model.scale, low=low, track=track, seed=options.loop.seed, progress=progress
+        folder, options.model.scale, low=o.low, val=o.val, track=o.track, seed=options.loop.seed, progress=progress
     )
     options = replace(options, folder=str(Path(folder).resolve()))
 

@@ -35,6 +35,8 @@ class DataOptions:
 
     low: str | None = None
     """Folder of small pictures; null makes them, or takes those of the data's own layout."""
+    val: str | None = None
+    """Folder of pictures to validate on, and nothing of the data is held back; null takes the data's own."""
     track: Track = "bicubic"
     """Of DIV2K."""
     crop: int = 96

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, Protocol, Self
+from typing import Final, Self, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -33,12 +33,8 @@ VERSION: Final = 1
 _GPU_THREADS = 4
 
 
-class Export(Protocol):
-    """Writes weights for use without the run."""
-
-    def __call__(self, network: Upscaler, step: int, figures: Mapping[str, float]) -> None:
-        """The network as it is judged, the steps it has seen, and its validation."""
-        ...
+Export: TypeAlias = Callable[[Upscaler, int, Mapping[str, float]], None]
+"""Writes weights for use without the run: the network as it is judged, the steps it has seen, its validation."""
 
 
 def no_export(network: Upscaler, step: int, figures: Mapping[str, float]) -> None:

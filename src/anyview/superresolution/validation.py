@@ -91,7 +91,7 @@ def upscaled(
         precision: of its arithmetic.
     """
     device, dtype = network.mean.device, network.mean.dtype
-    batch = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].to(device).to(dtype) / 255
+    batch = torch.tensor(np.ascontiguousarray(image)).permute(2, 0, 1)[None].to(device).to(dtype) / 255
     with autocast(precision, device):
         return to_bytes(network(batch)[0])
 
