@@ -22,9 +22,11 @@ from anyview.formats.video import VideoWriter, read_video, video_facts
 from anyview.superresolution import upscale_file
 from anyview.superresolution.alpha import enlarged_alpha, filled
 from anyview.superresolution.bicubic import imresize
-from anyview.superresolution.build import edsr, wdsr_b
+from anyview.superresolution.build import build, edsr
 from anyview.superresolution.choice import choose
 from anyview.superresolution.enlarger import Enlarger
+from anyview.superresolution.network.wdsr import WDSR
+from anyview.superresolution.options import NetworkOptions
 from anyview.superresolution.scores import to_bytes
 from anyview.superresolution.upscale import upscale
 from anyview.superresolution.weights import load_weights, save_weights
@@ -36,13 +38,20 @@ EXACT = ("--precision", "float32", "--device", "cpu")
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a network that enlarges x2, about as bilinear interpolation does."""
+    """Of a network that enlarges x2."""
     return save(tmp_path_factory.mktemp("weights") / "small.safetensors", 2)
 
 
-def save(path: Path, scale: int, seed: int = 0, features: int = 8) -> Path:
+def save(path: Path, scale: int, seed: int = 0) -> Path:
+    """Of a network that repeats pixels, but for a little noise."""
     torch.manual_seed(seed)
-    network = wdsr_b(scale, 2, features)
+    network = build(NetworkOptions("wdsr-b", scale, 2, 8, 6), weight_norm=False)
+    assert isinstance(network, WDSR)
+    with torch.no_grad():
+        network.tail.weight.mul_(0.2)
+        network.skip.weight.mul_(0.2)
+        for channel in range(3 * scale**2):
+            network.skip.weight[channel, channel // scale**2, 2, 2] = 1
     save_weights(network, path)
     return path
 
@@ -60,7 +69,7 @@ def command(source: object, out: Path, weights: object, *more: str) -> int:
 def by_network(weights: Path, image: np.ndarray) -> np.ndarray:
     network = load_weights(weights)
     with torch.no_grad():
-        return to_bytes(network(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)[0])
+        return to_bytes(network(torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255)[0])
 
 
 def files(out: Path) -> dict[str, bytes]:

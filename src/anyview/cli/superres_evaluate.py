@@ -59,7 +59,7 @@ class Evaluate(Command):
             raise OptionError("eval wants pictures to score on", expected="--set NAME ..., or --hr DIR (and --lr DIR)")
         with TerminalProgress() as progress:
             if weights == "bicubic":
-                scale = self.scale or 4
+                scale: int = self.scale or 4
                 method = bicubic(scale)
             else:
                 chosen = choose(weights, self.scale, progress=progress)

@@ -70,17 +70,14 @@ def read_photograph(path: str | Path) -> Photograph:
     """
     path = Path(path)
     header = image_header(path)
-    with explained(path), PillowImage.open(path) as image:
-        image.load()  # cut files fail here
-        profile = image.info.get("icc_profile")
-        exif = image.getexif()
-        wide = _has_wide_colours(path, image)
-        kind = image.format
-        image, profile = _in_rgb(image, profile) if image.mode == "CMYK" else (image, profile)
+    with explained(path), PillowImage.open(path) as file:
+        file.load()  # cut files fail here
+        exif, wide = file.getexif(), _has_wide_colours(path, file)
+        image, profile = _in_rgb(file) if file.mode == "CMYK" else (file, file.info.get("icc_profile"))
         pixels, alpha = _split(_read_wide(path) if wide else _samples(path, image))
         for tag in (_ORIENTATION, *_SIZES):
             exif.pop(tag, None)
-        kept = exif.tobytes() if len(exif) and kind != "TIFF" else None  # TIFF's are about its pixels
+        kept = exif.tobytes() if len(exif) and file.format != "TIFF" else None  # TIFF's are about its pixels
     profile = profile if profile and profile[16:20] == _SPACES[pixels.shape[2]] else None
     turn = header.orientation
     return Photograph(
@@ -152,8 +149,9 @@ def _split(values: Samples) -> tuple[Samples, Samples | None]:
     return np.ascontiguousarray(values[:, :, :-1]), np.ascontiguousarray(values[:, :, -1:])
 
 
-def _in_rgb(image: PillowImage.Image, profile: bytes | None) -> tuple[PillowImage.Image, None]:
-    """CMYK as sRGB."""
+def _in_rgb(image: PillowImage.Image) -> tuple[PillowImage.Image, None]:
+    """CMYK as sRGB, and no profile any more."""
+    profile = image.info.get("icc_profile")
     if profile is not None:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
