@@ -1,18 +1,20 @@
 """Super-resolution in use: speed beside plain float32, memory of a large photograph, scores of the shipped weights.
 
-usage: python benchmarks/superresolution.py [--parts upscale memory scores] [--arch edsr wdsr-b] [--weights NAME|PATH ...]
-                  [--dtype auto|float32] [--rounds 5] [--size 4000 3000] [--sets ../shared/data/super_resolution]
+usage: python benchmarks/superresolution.py [--parts upscale memory scores] [--arch edsr wdsr-b]
+                  [--weights NAME|PATH ...] [--dtype auto|float32] [--rounds 5] [--size 4000 3000]
+                  [--sets ../shared/data/super_resolution]
 
 | part | what |
 |---|---|
-| upscale | x4 of 400 x 400 pixels: `fast(network)`, as `anyview superres upscale` uses it, beside the same network as a plain eager float32 module; their ratio, and the PSNR between them |
-| memory | peak of resident memory while a photograph of --size becomes a PNG four times as large, in a process of its own |
+| upscale | x4 of 400 x 400 pixels: `fast(network)`, as `superres upscale` has it, beside a plain eager float32 module |
+| memory | peak of resident memory while a photograph of --size becomes a PNG four times as large, in an own process |
 | scores | Set5 and Set14 x4 of all weights that come with the package (or --weights), and of bicubic |
 
 Without --weights networks are random, in their usual sizes: speed and memory do not depend on numbers, but the PSNR
-between both does. Programs take turns, for other work on the machine comes and goes; `stolen` is what a virtual
-machine's host gave to others. `ratio` is the median of ratios within a turn. In `memory` the output is written as it is
-made; `above_output_mib` is the peak of the whole process less the output's own size (8 bits, RGB), as if that were kept.
+between both programs does. Programs take turns, for other work on the machine comes and goes; `stolen` is what a
+virtual machine's host gave to others. `ratio` is the median of ratios within a turn. In `memory` the output is written
+as it is made; `above_output_mib` is the peak of the whole process less the output's own size (8 bits, RGB), as if that
+were kept.
 
 Writes benchmarks/results/superresolution.json; parts that stand there of the same machine are kept.
 """
