@@ -55,6 +55,16 @@ def test_sixteen_bits(tmp_path: Path, channels: int, suffix: str) -> None:
         assert np.array_equal(found.alpha, values[:, :, 3:])
 
 
+def test_sixteen_bits_of_grey_with_alpha(tmp_path: Path) -> None:
+    values = np.random.default_rng(2).integers(0, 65536, (20, 30, 2), np.uint16)
+    with PngWriter(tmp_path / "a.png", 30, 20, 2, 16) as writer:
+        writer.write(values)
+    found = read_photograph(tmp_path / "a.png")
+    assert np.array_equal(found.pixels, values[:, :, :1])
+    assert found.alpha is not None
+    assert np.array_equal(found.alpha, values[:, :, 1:])
+
+
 def test_other_kinds_of_colours(tmp_path: Path) -> None:
     smooth = np.repeat(np.repeat(colours(4, 6), 5, 0), 5, 1)
     image = Image.fromarray(smooth)

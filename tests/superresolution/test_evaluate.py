@@ -79,7 +79,7 @@ def test_pairs_of_folders(
     assert "a border of 2 pixels cropped" in said
 
 
-def test_a_run(tmp_path: Path, pairs: tuple[Path, Path]) -> None:
+def test_a_run(tmp_path: Path, pairs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     run(pairs[0], tmp_path / "run", "loop.steps=2", scale=2, arch="edsr")
     for words in (["RUN"], ["--weights", "RUN"], ["--weights", "RUN/weights.safetensors"]):
         words = [word.replace("RUN", str(tmp_path / "run")) for word in words]
@@ -87,6 +87,9 @@ def test_a_run(tmp_path: Path, pairs: tuple[Path, Path]) -> None:
         assert main(["superres", "eval", *words, "--set", str(pairs[0]), "--json", str(file)]) == 0
         found = json.loads(file.read_text())
         assert found[str(pairs[0])]["images"] == 3
+        sentence = refused(capsys, ["superres", "eval", *words, "--set", str(pairs[0]), "--scale", "4"])
+        assert "for another scale" in sentence
+        assert "expected scale 4, found scale 2" in sentence
 
 
 @pytest.mark.parametrize("layout", ["image_SRF_2", "benchmark", "two", "names", "pictures"])
