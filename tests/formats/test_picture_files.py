@@ -42,6 +42,8 @@ def test_a_double_ending_takes_no_others_name(folder: Path) -> None:
 
 
 def test_words_that_mean_nothing(folder: Path) -> None:
+    with pytest.raises(OptionError, match="no image is named"):
+        find_pictures([])
     (folder / "empty").mkdir()
     for word, sentence in (("empty", "no images"), ("*.bmp", "no file fits"), ("none.png", "no such image or folder")):
         with pytest.raises(OptionError, match=sentence):

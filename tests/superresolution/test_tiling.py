@@ -124,7 +124,12 @@ def test_seams_are_blended() -> None:
     assert steps.max() <= 51 / 8 + 1
 
 
-def test_out_of_memory_takes_smaller_tiles() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("out of memory"), MemoryError(), RuntimeError("could not create a primitive")],
+    ids=["torch", "python", "oneDNN"],
+)
+def test_out_of_memory_takes_smaller_tiles(error: Exception) -> None:
     enlarger = Enlarger([network("wdsr-b", 2)], precision="float32", device="cpu")
     image, told = picture(90, 100), Told()
     whole = enlarged(image, enlarger.enlarge, Chunk(128))
@@ -133,7 +138,7 @@ def test_out_of_memory_takes_smaller_tiles() -> None:
     def tight(x: Float[Tensor, "_ 3 _ _"]) -> Float[Tensor, "_ 3 _ _"]:
         sizes.append(tuple(x.shape[2:]))
         if len(sizes) == 3 or x.shape[2] * x.shape[3] > 2000:
-            raise torch.OutOfMemoryError("out of memory")
+            raise error
         return enlarger.enlarge.function(x)
 
     tile = Chunk(64)

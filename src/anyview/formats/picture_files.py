@@ -41,8 +41,10 @@ def find_pictures(
         suffixes: of the files that are taken from folders, in lower case.
 
     Raises:
-        OptionError: a path that is not there, a folder or a pattern without images.
+        OptionError: no words, a path that is not there, a folder or a pattern without images.
     """
+    if not images:
+        raise OptionError("no image is named", expected="files, folders, or patterns in quotes")
     found: list[Path] = []
     for word in images:
         found += _files(word, besides, suffixes)
