@@ -100,4 +100,5 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 def says_out_of_memory(text: str) -> bool:
     """Whether a library's words mean that memory has run out."""
-    return any(words in text.lower() for words in _MEMORY_WORDS)
+    # oneDNN says no more than this; of a "primitive descriptor" it would mean something else
+    return text.strip() == "could not create a primitive" or any(words in text.lower() for words in _MEMORY_WORDS)

@@ -360,6 +360,9 @@ def test_data_of_each_layout(tmp_path: Path) -> None:
     assert split.val is not None
     assert (len(split.train), len(split.val)) == (3, 10)
     high, low = _pairs(tmp_path / "pairs")
+    given = training_pictures(tmp_path / "split", 4, val=tmp_path / "pairs", cache=cache)
+    assert given.val is not None
+    assert (len(given.train), len(given.val)) == (15, 3)  # both parts are learnt from
     both = training_pictures(tmp_path / "pairs", 4, cache=cache)
     same = training_pictures(high, 4, low=low, cache=cache)
     assert both.train.fingerprint() == same.train.fingerprint()

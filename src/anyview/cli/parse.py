@@ -18,6 +18,7 @@ from anyview.cli import commands
 from anyview.cli.command import Command
 from anyview.cli.radiance import Radiance
 from anyview.cli.segmentation import Segment
+from anyview.cli.superres import Superres
 from anyview.errors import OptionError
 from anyview.reconstruction.options import DenseOptions, FusionOptions, MeshOptions, SparseOptions
 
@@ -29,6 +30,7 @@ _COMMANDS: dict[str, type[Command]] = {
     "mesh": commands.Mesh,
     "radiance": Radiance,
     "segment": Segment,
+    "superres": Superres,
     "demo": commands.Demo,
     "doctor": commands.Doctor,
     "info": commands.Info,

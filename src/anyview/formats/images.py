@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,6 +182,15 @@ def _to_bytes(array: np.ndarray) -> np.ndarray:
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     return np.asarray(np.clip(array, 0, 1) * 255 + 0.5, np.uint8)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Pillow's errors about a file, told as a FormatError."""
+    try:
+        yield
+    except _BROKEN as error:
+        raise _explain(path, error) from error
 
 
 def _explain(path: Path, error: BaseException) -> FormatError:

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -25,8 +26,9 @@ _COLOURS = (
     "scale=in_range=pc:out_range=tv:out_color_matrix=bt709:flags=accurate_rnd+full_chroma_int+bitexact,"
     "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
 )
+_SOUND = ("-map", "0:v", "-map", "1:a", "-c:a", "aac", "-b:a", "192k")
 _ENCODE = (
-    *("-an", "-vf", _COLOURS, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", str(_QUALITY)),
+    *("-vf", _COLOURS, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", str(_QUALITY)),
     *("-threads", "1", "-flags:v", "+bitexact", "-fflags", "+bitexact", "-map_metadata", "-1"),
     *("-movflags", "+faststart", "-f", "mp4"),
 )
@@ -39,13 +41,15 @@ class VideoWriter:
         path: where to, `*.mp4`.
         width, height: of the frames, pixels. The film's sides are even: an odd one repeats the last row or column.
         fps: frames per second.
+        sound: a film whose sound this one gets, too.
 
     Raises:
         OptionError: imageio-ffmpeg is not installed, another suffix, no pixels, an impossible rate, or no frames.
         WorkspaceError: the folder cannot be written to, the disk is full, or ffmpeg fails.
     """
 
-    def __init__(self, path: str | Path, width: int, height: int, fps: float = 30.0) -> None:
+    def __init__(self, path: str | Path, width: int, height: int, fps: float = 30.0, sound: Path | None = None) -> None:
+        self._sound = sound
         self.path, self.width, self.height = Path(path), width, height
         if self.path.suffix.lower() != ".mp4":
             raise OptionError("films are written as MP4", where=self.path, expected="a name that ends in .mp4")
@@ -63,7 +67,9 @@ class VideoWriter:
             self._log: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())
             size = f"{self.width + self.width % 2}x{self.height + self.height % 2}"
             source = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(self._rate), "-i", "-")
-            command = [self._ffmpeg, "-v", "error", "-y", "-filter_threads", "1", *source, *_ENCODE, str(temporary)]
+            sound = ("-an",) if self._sound is None else ("-i", str(self._sound), *_SOUND)
+            start = [self._ffmpeg, "-v", "error", "-y", "-filter_threads", "1"]
+            command = [*start, *source, *sound, *_ENCODE, str(temporary)]
             try:
                 self._process = subprocess.Popen(
                     command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log, start_new_session=True
@@ -130,6 +136,37 @@ class VideoWriter:
             return WorkspaceError("disk is full", where=self.path, hint="free space and run the same command again")
         last = (said.strip().splitlines() or [f"exit code {code}"])[-1]
         return WorkspaceError("ffmpeg could not write the film", where=self.path, actual=last)
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a film says of itself: frames per second, about how many frames, and whether it has sound."""
+
+    fps: float
+    frames: int
+    sound: bool
+
+
+def video_facts(path: str | Path) -> VideoFacts:
+    """What a film says of itself.
+
+    Raises:
+        OptionError, FormatError: see `read_video`.
+    """
+    path = Path(path)
+    _ffmpeg()
+    import imageio_ffmpeg
+
+    if not path.is_file():
+        raise FormatError("film is missing", where=path)
+    frames = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24")
+    try:
+        facts: dict[str, Any] = next(frames)
+        return VideoFacts(facts["fps"], max(1, round(facts["fps"] * facts["duration"])), "audio_codec" in facts)
+    except (OSError, RuntimeError, KeyError, StopIteration) as error:
+        raise FormatError("film cannot be read", where=path, hint="it is damaged, or no film at all") from error
+    finally:
+        frames.close()
 
 
 def read_video(path: str | Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:

@@ -17,9 +17,9 @@ from jaxtyping import UInt8
 from anyview.errors import FormatError, OptionError
 from anyview.formats.files import digest_file
 from anyview.formats.images import image_header, read_rgb
+from anyview.formats.picture_files import Picture, find_pictures
 from anyview.progress import SILENT, Progress
 from anyview.segmentation.data.oddities import Oddities
-from anyview.segmentation.data.pictures import Picture, find_pictures
 from anyview.segmentation.detector import Detector
 from anyview.segmentation.orientation import as_stored
 from anyview.segmentation.prediction_files import (
@@ -86,7 +86,7 @@ def predict(
     """Find objects in images and write what is wanted; an image that cannot be read is told, the others are done.
 
     Args:
-        images: files, folders or patterns, see `anyview.segmentation.data.pictures.find_pictures`.
+        images: files, folders or patterns, see `anyview.formats.picture_files.find_pictures`.
         out: the folder.
         pretrained: the model that the detector has, and its classes.
         detector: finds objects of the scores that are wanted.

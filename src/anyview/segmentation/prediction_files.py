@@ -26,8 +26,8 @@ from anyview.formats.coco import result_dicts
 from anyview.formats.coco_masks import RLE, mask_area
 from anyview.formats.files import atomic_write
 from anyview.formats.images import write_image
+from anyview.formats.picture_files import Picture
 from anyview.segmentation.data.classes import Classes
-from anyview.segmentation.data.pictures import Picture
 from anyview.segmentation.overlay import draw_overlay
 from anyview.segmentation.result import Result
 

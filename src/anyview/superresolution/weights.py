@@ -14,15 +14,14 @@ from typing import Final
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from anyview.errors import FormatError, OptionError, is_out_of_memory
-from anyview.formats.files import atomic_write
 from anyview.superresolution.build import build, without_weight_norm
 from anyview.superresolution.network.layers import Upscaler
 from anyview.superresolution.network.wdsr import folded_state
 from anyview.superresolution.options import Arch, NetworkOptions
+from anyview.training.checkpoint import write_tensors
 
 SHIPPED: Final = Path(__file__).parents[1] / "weights" / "superresolution"
 """Where the package's own weights lie; a file's stem is its name."""
@@ -79,8 +78,7 @@ def save_weights(network: Upscaler, path: str | Path, notes: Mapping[str, str] |
     if _KEY in (notes or {}):
         raise OptionError("a note has a key that is taken", where=path, actual=_KEY)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in folded_state(network).items()}
-    with atomic_write(path) as temporary:
-        save_file(state, temporary, {_KEY: json.dumps(asdict(network.options)), **(notes or {})})
+    write_tensors(path, state, {_KEY: json.dumps(asdict(network.options)), **(notes or {})})
 
 
 def blend(first: Upscaler, second: Upscaler, share: float) -> Upscaler:

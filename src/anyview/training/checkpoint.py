@@ -41,11 +41,25 @@ def save_checkpoint(path: Path, state: Any, meta: Mapping[str, Any]) -> None:
     tree, tensors = flatten(state)
     words = {"state": json.dumps(tree, allow_nan=False), "meta": json.dumps(meta)}
     words |= {"anyview_checkpoint": _VERSION, "digest": _digest(words, tensors)}
+    write_tensors(path, tensors, words)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    Args:
+        path: the file.
+        tensors: contiguous, on the processor.
+        words: the file's metadata.
+
+    Raises:
+        WorkspaceError: the disk is full or the folder is not writable; an earlier file is as it was.
+    """
     with atomic_write(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode
         try:
-            save_file(tensors, temporary, metadata=words)
+            save_file(dict(tensors), temporary, metadata=dict(words))
         except SafetensorError as error:  # an OSError in Rust's words
             number = re.search(r"os error (\d+)|code: (\d+)", str(error))
             raise OSError(*([int(number[1] or number[2])] if number else []), str(error)) from error

@@ -20,7 +20,7 @@ from anyview.training.group import Group
 from anyview.training.log import TrainingLog
 from anyview.training.options import LoopOptions
 from anyview.training.record import Best, Record, to_meta
-from anyview.training.trainee import GeneratorState, Illustrated, Moment, Trainee, default_generators
+from anyview.training.trainee import Exporting, GeneratorState, Illustrated, Moment, Trainee, default_generators
 from anyview.training.watch import LossWatch, bad_weights, digest_weights
 
 
@@ -116,12 +116,15 @@ class Session:
         value = record.figures.get(better)
         if value is None and record.figures:
             self.progress.note(f"no figure `{better}` among {', '.join(record.figures)}: no best checkpoint is kept")
-        if value is not None and self._is_best(value):
+        best = value is not None and self._is_best(value)
+        if value is not None and best:
             record.best = Best(better, value, record.step)
             record.seconds = self.clock.seconds
             state = self._state()
             if self.group.is_first:
                 self.checkpoints.save_best(state, self._meta())
+        if self.group.is_first and isinstance(self.trainee, Exporting):
+            self.trainee.export(moment, record.figures, best)
         record.reserve = self.clock.reserve = monotonic() - began + self._save_seconds
         return record.figures
 

@@ -84,6 +84,21 @@ class Illustrated(Protocol):
         ...
 
 
+@runtime_checkable
+class Exporting(Protocol):
+    """A trainee that also writes its present weights for use without the run."""
+
+    def export(self, moment: Moment, figures: Mapping[str, float], best: bool) -> None:
+        """Asked for after each validation, when its checkpoint is written, of the first process alone.
+
+        Args:
+            moment: the present.
+            figures: of the validation.
+            best: whether no validation before was as good.
+        """
+        ...
+
+
 class GeneratorState:
     """A generator's place in its sequence."""
 

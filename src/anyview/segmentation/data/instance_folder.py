@@ -20,12 +20,12 @@ import torch
 from anyview.errors import FormatError
 from anyview.formats.coco import CocoData
 from anyview.formats.images import image_header, read_numbers, read_rgb
+from anyview.formats.picture_files import SUFFIXES
 from anyview.progress import SILENT, Progress
 from anyview.segmentation.data.classes import Classes, named_classes
 from anyview.segmentation.data.ground_truth import ground_truth
 from anyview.segmentation.data.items import Item, make_target
 from anyview.segmentation.data.oddities import Oddities
-from anyview.segmentation.data.pictures import SUFFIXES
 
 IMAGES, INSTANCES, CLASSES = "images", "instances", "classes.txt"
 SPLITS = ("train", "val", "valid", "validation")

@@ -12,10 +12,8 @@ from jaxtyping import UInt8
 
 from anyview.errors import FormatError, OptionError
 from anyview.formats.images import image_header, read_rgb
+from anyview.formats.picture_files import SUFFIXES
 from anyview.progress import SILENT, Progress
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
-"""Of the files that are taken from folders."""
 
 _SIDE = r"[ ._-](hr|lr|gt|lq)|[ ._-]srf[ ._-]?\d+"
 """What a name has for its side: img_001_SRF_4_LR."""

@@ -5,6 +5,7 @@ Baseline: 16 blocks of 64 features. The large one: 32 of 256, residual scaling 0
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -76,4 +77,17 @@ class Shuffled(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C fH fW"]:
         """The larger map."""
-        return functional.pixel_shuffle(self.conv(x), self.factor)
+        if x.device.type != "cpu" or not x.is_contiguous(memory_format=torch.channels_last):
+            return functional.pixel_shuffle(self.conv(x), self.factor)
+        # torch's shuffle of channels that lie together goes number by number, its way back even slower: here a
+        # pixel's channels come out of the convolution side by side, and are moved as one
+        weight, bias = (self._pixel_first(one) for one in (self.conv.weight, self.conv.bias) if one is not None)
+        y = functional.conv2d(x, weight, bias, padding=1)
+        batch, channels, height, width = y.shape
+        parts = (batch, height, width, self.factor, self.factor, channels // self.factor**2)
+        moved = y.permute(0, 2, 3, 1).reshape(parts).permute(0, 1, 3, 2, 4, 5)
+        return moved.reshape(batch, height * self.factor, width * self.factor, parts[-1]).permute(0, 3, 1, 2)
+
+    def _pixel_first(self, tensor: Tensor) -> Tensor:
+        """Output channels in another order: pixels of the larger map, then features, where they were the other way."""
+        return tensor.unflatten(0, (-1, self.factor**2)).transpose(0, 1).flatten(0, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -30,19 +30,24 @@ class Picture:
     stem: str
 
 
-def find_pictures(images: Sequence[str | Path], besides: Sequence[Path] = ()) -> list[Picture]:
+def find_pictures(
+    images: Sequence[str | Path], besides: Sequence[Path] = (), suffixes: Collection[str] = SUFFIXES
+) -> list[Picture]:
     """The images that some words mean, each once, by name.
 
     Args:
         images: files, folders (and all below them, hidden ones left out), or patterns with * and ?.
         besides: folders whose files are left out: what is written must not be read again.
+        suffixes: of the files that are taken from folders, in lower case.
 
     Raises:
-        OptionError: a path that is not there, a folder or a pattern without images.
+        OptionError: no words, a path that is not there, a folder or a pattern without images.
     """
+    if not images:
+        raise OptionError("no image is named", expected="files, folders, or patterns in quotes")
     found: list[Path] = []
     for word in images:
-        found += _files(word, besides)
+        found += _files(word, besides, suffixes)
     paths = sorted({Path(os.path.abspath(path)): path for path in found}.items())  # noqa: PTH100 (links stay)
     roots = [Path(word) for word in images]
     root = Path(os.path.abspath(roots[0])) if len(roots) == 1 and roots[0].is_dir() else _shared(paths)  # noqa: PTH100
@@ -60,15 +65,15 @@ def _shared(paths: list[tuple[Path, Path]]) -> Path:
     return Path(os.path.commonpath([full.parent for full, _ in paths]))
 
 
-def _files(word: str | Path, besides: Sequence[Path]) -> list[Path]:
+def _files(word: str | Path, besides: Sequence[Path], suffixes: Collection[str]) -> list[Path]:
     """The files that a word means."""
     path = Path(word)
     if path.is_file():
         return [path]
     if path.is_dir():
-        found = [file for file in sorted(path.rglob("*")) if _is_picture(file, path, besides)]
+        found = [file for file in sorted(path.rglob("*")) if _is_picture(file, path, besides, suffixes)]
         if not found:
-            expected = "files " + ", ".join(f"*{suffix}" for suffix in sorted(SUFFIXES))
+            expected = "files " + ", ".join(f"*{suffix}" for suffix in sorted(suffixes))
             raise OptionError("no images in the folder", where=path, expected=expected)
         return found
     if glob.has_magic(str(word)):
@@ -80,9 +85,9 @@ def _files(word: str | Path, besides: Sequence[Path]) -> list[Path]:
     raise OptionError("no such image or folder", where=path, hint="check the path")
 
 
-def _is_picture(file: Path, folder: Path, besides: Sequence[Path]) -> bool:
+def _is_picture(file: Path, folder: Path, besides: Sequence[Path], suffixes: Collection[str]) -> bool:
     hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    return file.suffix.lower() in SUFFIXES and not hidden and file.is_file() and not _is_below(file, besides)
+    return file.suffix.lower() in suffixes and not hidden and file.is_file() and not _is_below(file, besides)
 
 
 def _is_below(file: Path, folders: Sequence[Path]) -> bool:
