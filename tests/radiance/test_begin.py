@@ -9,10 +9,11 @@ import pytest
 
 from anyview.errors import AnyviewError, OptionError, WorkspaceError
 from anyview.formats.ply import write_ply
-from anyview.radiance.run import config_path, read_config
+from anyview.radiance.run import read_config
 from anyview.radiance.settings import settled
 from anyview.radiance.train import train_field
 from anyview.training.checkpoint import load_checkpoint, save_checkpoint
+from anyview.training.run_folder import config_path
 from anyview.workspace.lock import hold
 from anyview.workspace.workspace import Workspace
 from small_trainee import Notes

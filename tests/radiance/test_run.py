@@ -13,9 +13,10 @@ import torch
 from anyview import __version__
 from anyview.errors import FormatError, OptionError, SceneError, WorkspaceError
 from anyview.radiance.options import RadianceOptions
-from anyview.radiance.run import config_path, open_run, read_config
+from anyview.radiance.run import open_run, read_config
 from anyview.radiance.settings import settled
 from anyview.training.checkpoint import load_checkpoint, save_checkpoint
+from anyview.training.run_folder import config_path
 from small_trainee import Notes
 from soft_run import soft_run, soft_scene
 from soft_scene import write_soft_scene

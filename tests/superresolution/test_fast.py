@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from anyview.compute import machine
 from anyview.superresolution import fast_wdsr
 from anyview.superresolution.build import build
 from anyview.superresolution.fast import best_dtype, fast
@@ -56,7 +57,7 @@ def test_bfloat16_is_close(arch: Arch) -> None:
 
 def test_the_type_is_chosen_by_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     for there, dtype in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda there=there: there)
+        monkeypatch.setattr(machine, "cpu_features", lambda there=there: ["AVX-512 bf16"] if there else [])
         assert best_dtype() == dtype
         weights = {m.weight.dtype for m in fast(network("wdsr-b", 2)).modules() if isinstance(m, nn.Conv2d)}
         assert weights == {dtype}

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from anyview import __version__
-from anyview.errors import FormatError, SceneError, WorkspaceError
-from anyview.formats.files import atomic_write, digest_file
+from anyview.compute.torch_device import TorchDevice, torch_device
+from anyview.errors import SceneError
+from anyview.formats.files import digest_file
 from anyview.progress import SILENT, Progress
 from anyview.radiance.fields import grid, mip
 from anyview.radiance.occupancy import unknown_occupancy
@@ -28,9 +28,16 @@ from anyview.radiance.renderer import Renderer
 from anyview.radiance.views import FieldViews, field_views
 from anyview.scene.load import load_scene
 from anyview.scene.scene import Scene
-from anyview.training.checkpoint import Checkpoints, Found, load_checkpoint
-from anyview.training.config import from_yaml, to_yaml
-from anyview.training.settings import has_checkpoints
+from anyview.training.run_folder import (
+    check_model,
+    fits_the_model,
+    read_options,
+    wanted_checkpoint,
+    write_options,
+)
+
+TRAIN = "anyview radiance train SCENE"
+"""The command, for errors."""
 
 _VERSIONS = {"mip": mip.VERSION, "grid": grid.VERSION}
 
@@ -61,11 +68,6 @@ class Run:
         return BACKGROUNDS[self.options.data.background]
 
 
-def config_path(run: Path) -> Path:
-    """The file of a run's options."""
-    return run / "config.yaml"
-
-
 def read_config(run: Path) -> RadianceOptions:
     """The options of a run.
 
@@ -73,16 +75,7 @@ def read_config(run: Path) -> RadianceOptions:
         WorkspaceError: the folder is no run.
         FormatError, OptionError: its options are damaged.
     """
-    try:
-        text = config_path(run).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise WorkspaceError(
-            "not a run", where=run, expected="a folder with config.yaml",
-            hint="run `anyview radiance train SCENE --out RUN` first",
-        ) from None  # fmt: skip
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError("options cannot be read", where=config_path(run), actual=str(error)) from error
-    return from_yaml(RadianceOptions, text, str(config_path(run)))
+    return read_options(RadianceOptions, run, TRAIN)
 
 
 def write_config(run: Path, options: RadianceOptions, scene: Path) -> None:
@@ -94,18 +87,14 @@ def write_config(run: Path, options: RadianceOptions, scene: Path) -> None:
         FormatError, OptionError: the options that stand there are damaged.
         WorkspaceError: the folder cannot be written to.
     """
-    begun = has_checkpoints(run) and config_path(run).exists()
-    version = read_config(run).anyview if begun else __version__
-    options = replace(options, scene=str(scene.resolve()), anyview=version)
-    with atomic_write(config_path(run)) as temporary:
-        temporary.write_text(to_yaml(options), encoding="utf-8")
+    write_options(run, replace(options, scene=str(scene.resolve())))
 
 
 def open_run(
     run: Path,
     which: Literal["best", "latest"] = "best",
     scene: Scene | Path | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: TorchDevice = "auto",
     progress: Progress = SILENT,
 ) -> Run:
     """A run's weights, ready to render.
@@ -118,30 +107,26 @@ def open_run(
         progress: told where other weights than the wanted are taken, or the scene is another.
 
     Raises:
+        OptionError: there is no such device.
         WorkspaceError: no run, nothing trained, or weights of another model or version.
         FormatError: options or all checkpoints are damaged.
         SceneError: the scene has gone, or is not usable.
     """
     options = read_config(run)
-    state, meta, path = _load(run, which, progress)
+    found = wanted_checkpoint(run, which, TRAIN, progress)
     if isinstance(scene, Path):
         options = replace(options, scene=str(scene.resolve()))
     elif scene is None and not Path(options.scene).exists():
         raise SceneError("the run's scene has gone", where=options.scene, hint="name its new place with --scene")
     views = field_views(scene if isinstance(scene, Scene) else load_scene(options.scene), options.data)
-    if isinstance(scene, Path) and views.fingerprint() != meta.get("config", {}).get("views"):
+    if isinstance(scene, Path) and views.fingerprint() != found.meta.get("config", {}).get("views"):
         progress.note(f"the views in {scene} are not those that this run began with")
-    _check_model(meta, options, run)
-    there = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-    try:
-        renderer = make_renderer(options, views, state["trainee"], torch.device(there))
-        step = int(meta["run"]["step"])
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise WorkspaceError(
-            "the checkpoint does not fit the model", where=path, actual=" ".join(str(error).split())[:200],
-            hint="config.yaml has been changed, or the file is of another run",
-        ) from error  # fmt: skip
-    return Run(run, options, views, renderer, step, digest_file(path))
+    check_model(found, run, options.field, _VERSIONS[options.field])
+    there = torch.device(torch_device(device))
+    with fits_the_model(found.path):
+        renderer = make_renderer(options, views, found.state["trainee"], there)
+        step = int(found.meta["run"]["step"])
+    return Run(run, options, views, renderer, step, digest_file(found.path))
 
 
 def make_renderer(
@@ -170,32 +155,3 @@ def _footprint(views: FieldViews) -> float:
     """Standard deviation of what a pixel covers amid near and far, in each direction across the ray, scene units."""
     radii = [RADIUS_PER_PIXEL / v.camera.fy * ((v.near or 0) + (v.far or 0)) / 2 for v in views.train]
     return float(np.median(radii)) / 2
-
-
-def _load(run: Path, which: str, progress: Progress) -> Found:
-    """State, facts and file of the wanted checkpoint, or of the newest whole one."""
-    checkpoints = Checkpoints(run / "checkpoints")
-    if which == "best":
-        try:
-            return Found(*load_checkpoint(checkpoints.best), checkpoints.best)
-        except FormatError as error:
-            damaged = error if checkpoints.best.exists() else None
-    else:
-        damaged = None
-    found = checkpoints.latest(progress.note)
-    if found is None:
-        raise WorkspaceError("nothing is trained yet", where=run, hint="run `anyview radiance train` on it first")
-    if which == "best":
-        why = "this run has no best weights" if damaged is None else str(damaged)
-        progress.note(f"{why}; those of step {found.meta['run']['step']} are taken")
-    return found
-
-
-def _check_model(meta: Mapping[str, Any], options: RadianceOptions, run: Path) -> None:
-    wanted = options.field, _VERSIONS.get(options.field, 1)
-    actual = meta.get("model"), meta.get("version")
-    if actual != wanted:
-        raise WorkspaceError(
-            "the checkpoint is of another model", where=run, expected=f"{wanted[0]}, version {wanted[1]}",
-            actual=f"{actual[0]}, version {actual[1]}", hint="train it again with another --out",
-        )  # fmt: skip

@@ -6,25 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from anyview import __version__
-from anyview.errors import FormatError, WorkspaceError
-from anyview.formats.files import atomic_write
 from anyview.segmentation import presets
 from anyview.segmentation.train_options import SegmentationOptions
 from anyview.segmentation.weight_names import COCO
-from anyview.training.config import from_yaml, to_yaml
-from anyview.training.settings import has_checkpoints, options_file, settled
+from anyview.training.run_folder import config_path, read_options
+from anyview.training.settings import options_file, settled
+
+TRAIN = "anyview segment train COCO_DIR"
+"""The command, for errors."""
 
 _PRETRAINED = ("model.frozen_norms=true", "model.trained_stages=3")
 """As torchvision fine-tunes: the statistics of many images stay, and so do the first edges and textures."""
 
 _SECOND = ("model.version=2", "model.trained_stages=3")
 """The same for the second version, whose norms all learn."""
-
-
-def config_path(run: Path) -> Path:
-    """The file of a run's options."""
-    return run / "config.yaml"
 
 
 def chosen(
@@ -61,27 +56,4 @@ def read_config(run: Path) -> SegmentationOptions:
         WorkspaceError: the folder is no run.
         FormatError, OptionError: its options are damaged.
     """
-    path = config_path(run)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        raise WorkspaceError(
-            "not a run", where=run, expected="a folder with config.yaml",
-            hint="run `anyview segment train COCO_DIR --out RUN` first",
-        ) from None  # fmt: skip
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError("options cannot be read", where=path, actual=str(error)) from error
-    return from_yaml(SegmentationOptions, text, str(path))
-
-
-def write_config(run: Path, options: SegmentationOptions) -> None:
-    """Write a run's options, with the version of anyview that began the run.
-
-    Raises:
-        FormatError, OptionError: the options that stand there are damaged.
-        WorkspaceError: the folder cannot be written to.
-    """
-    path = config_path(run)
-    version = read_config(run).anyview if has_checkpoints(run) and path.exists() else __version__
-    with atomic_write(path) as temporary:
-        temporary.write_text(to_yaml(replace(options, anyview=version)), encoding="utf-8")
+    return read_options(SegmentationOptions, run, TRAIN)

@@ -8,20 +8,16 @@ for are made, and of these only the boxes' pixels.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from anyview.compute.precision import quick_in_bfloat16
-from anyview.errors import OptionError
+from anyview.compute.torch_device import Precision, TorchDevice, torch_device
 from anyview.segmentation.mask_rcnn import Found, MaskRCNN
 from anyview.segmentation.network.folding import fold_batch_norm
 from anyview.segmentation.network.packed import pack, packable
 from anyview.segmentation.network.transform import Size
-
-Device: TypeAlias = Literal["auto", "cpu", "cuda"]
-Precision: TypeAlias = Literal["auto", "bf16", "float32"]
 
 
 class Detector:
@@ -43,13 +39,14 @@ class Detector:
         model: MaskRCNN,
         *,
         min_score: float = 0.5,
-        device: Device = "auto",
+        device: TorchDevice = "auto",
         precision: Precision = "auto",
         compile: bool = False,
     ) -> None:
-        self.device = torch.device(_resolved(device))
+        there = torch_device(device)
+        self.device = torch.device(there)
         self.images = model.options.images
-        self.bfloat16 = precision == "bf16" or (precision == "auto" and quick_in_bfloat16(_resolved(device)))
+        self.bfloat16 = precision == "bf16" or (precision == "auto" and quick_in_bfloat16(there))
         # what follows what in a backbone of the user's own is not known: nothing of it is folded, rounded or packed
         own = model.own_backbone
         ready = fold_batch_norm(model, ("backbone",) if own else ())
@@ -92,13 +89,3 @@ def _narrow(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             module.to(torch.bfloat16)
-
-
-def _resolved(device: Device) -> Literal["cpu", "cuda"]:
-    there = torch.cuda.is_available()
-    if device == "cuda" and not there:
-        raise OptionError(
-            "there is no such device", where="--device", expected="a CUDA device that torch can use", actual="none",
-            hint="use the processor (--device cpu), or install torch for CUDA",
-        )  # fmt: skip
-    return "cuda" if device != "cpu" and there else "cpu"

@@ -8,7 +8,6 @@ from typing import Any
 
 from anyview.compute import cpu_count
 from anyview.progress import SILENT, Progress
-from anyview.segmentation.config import write_config
 from anyview.segmentation.data.whole import check_whole
 from anyview.segmentation.first_weights import check_first, load_first
 from anyview.segmentation.train_data import TrainingData, data_config, training_data
@@ -17,6 +16,7 @@ from anyview.segmentation.trainee import MaskRCNNTrainee
 from anyview.training.group import current
 from anyview.training.loop import TrainingResult, train
 from anyview.training.precision import settled
+from anyview.training.run_folder import write_options
 from anyview.training.settings import has_checkpoints
 from anyview.training.several import as_one
 
@@ -61,7 +61,7 @@ def _train(progress: Progress, folder: str | Path, run: Path, options: Segmentat
     )  # fmt: skip
 
     def begin() -> None:
-        write_config(run, options)
+        write_options(run, options)
 
     trainee = MaskRCNNTrainee(
         options, data, lambda model: None if begun else load_first(model, options, progress), progress

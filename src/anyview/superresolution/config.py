@@ -8,22 +8,19 @@ from pathlib import Path
 from typing import Any, cast
 
 from anyview import __version__
-from anyview.errors import FormatError, WorkspaceError
-from anyview.formats.files import atomic_write
+from anyview.errors import WorkspaceError
 from anyview.superresolution.network.layers import Upscaler
 from anyview.superresolution.options import Arch
 from anyview.superresolution.train_options import SuperresOptions, usual_network
 from anyview.superresolution.weights import load_weights
-from anyview.training.config import from_yaml, to_yaml
-from anyview.training.settings import has_checkpoints, options_file, settled
+from anyview.training.run_folder import read_options
+from anyview.training.settings import options_file, settled
 
 WEIGHTS = "weights.safetensors"
 """What a run exports, for use without the run."""
 
-
-def config_path(run: Path) -> Path:
-    """The file of a run's options."""
-    return run / "config.yaml"
+TRAIN = "anyview superres train DATA"
+"""The command, for errors."""
 
 
 def chosen(run: Path, config: Path | None, settings: Sequence[str], given: Mapping[str, object]) -> SuperresOptions:
@@ -82,30 +79,7 @@ def read_config(run: Path) -> SuperresOptions:
         WorkspaceError: the folder is no run.
         FormatError, OptionError: its options are damaged.
     """
-    path = config_path(run)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        raise WorkspaceError(
-            "not a run", where=run, expected="a folder with config.yaml",
-            hint="run `anyview superres train DATA --out RUN` first",
-        ) from None  # fmt: skip
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError("options cannot be read", where=path, actual=str(error)) from error
-    return from_yaml(SuperresOptions, text, str(path))
-
-
-def write_config(run: Path, options: SuperresOptions) -> None:
-    """Write a run's options, with the version of anyview that began the run.
-
-    Raises:
-        FormatError, OptionError: the options that stand there are damaged.
-        WorkspaceError: the folder cannot be written to.
-    """
-    path = config_path(run)
-    version = read_config(run).anyview if has_checkpoints(run) and path.exists() else __version__
-    with atomic_write(path) as temporary:
-        temporary.write_text(to_yaml(replace(options, anyview=version)), encoding="utf-8")
+    return read_options(SuperresOptions, run, TRAIN)
 
 
 def notes(options: SuperresOptions, command: str, facts: Mapping[str, Any]) -> dict[str, str]:

@@ -10,16 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from anyview.compute.precision import quick_in_bfloat16
-from anyview.errors import OptionError
+from anyview.compute.torch_device import Precision, TorchDevice, torch_device
 from anyview.superresolution.build import without_weight_norm
-from anyview.superresolution.fast import best_dtype, fast
+from anyview.superresolution.fast import fast
 from anyview.superresolution.network.layers import Upscaler
 from anyview.superresolution.reach import bytes_for_each_pixel, reach_of_all
 from anyview.superresolution.tiling import Enlarge, TileSide, check_tile
 from anyview.training.memory import Chunk
 
-Device: TypeAlias = Literal["auto", "cpu", "cuda"]
-Precision: TypeAlias = Literal["auto", "bf16", "float32"]
 _Images: TypeAlias = "Float[Tensor, '_ 3 _ _']"
 
 TILE_BYTES: Final = 640 << 20
@@ -46,13 +44,13 @@ class Enlarger:
         self,
         networks: Sequence[Upscaler],
         *,
-        device: Device = "auto",
+        device: TorchDevice = "auto",
         precision: Precision = "auto",
         turns: bool = False,
         tile: TileSide = "auto",
     ) -> None:
         check_tile(tile)
-        self.device = torch.device(_resolved(device))
+        self.device = torch.device(torch_device(device))
         self.dtype = _dtype(self.device, precision)
         self.turns = turns
         narrow = self.device.type == "cuda" and self.dtype == torch.bfloat16
@@ -121,16 +119,5 @@ def _dtype(device: torch.device, precision: Precision) -> torch.dtype:
         return torch.float32
     if precision == "bf16":
         return torch.bfloat16
-    if device.type == "cpu":
-        return best_dtype()
-    return torch.bfloat16 if quick_in_bfloat16("cuda") else torch.float32
-
-
-def _resolved(device: Device) -> Literal["cpu", "cuda"]:
-    there = torch.cuda.is_available()
-    if device == "cuda" and not there:
-        raise OptionError(
-            "there is no such device", where="--device", expected="a CUDA device that torch can use", actual="none",
-            hint="use the processor (--device cpu), or install torch for CUDA",
-        )  # fmt: skip
-    return "cuda" if device != "cpu" and there else "cpu"
+    there: Literal["cpu", "cuda"] = "cuda" if device.type == "cuda" else "cpu"
+    return torch.bfloat16 if quick_in_bfloat16(there) else torch.float32

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from anyview.compute.precision import quick_in_bfloat16
 from anyview.superresolution.build import without_weight_norm
 from anyview.superresolution.fast_edsr import FastEDSR
 from anyview.superresolution.fast_wdsr import FastWDSR
@@ -43,7 +44,7 @@ def fast(network: Upscaler, dtype: torch.dtype | None = None) -> Upscaler:
 
 def best_dtype() -> torch.dtype:
     """bfloat16 where the processor multiplies it in hardware, otherwise float32."""
-    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+    return torch.bfloat16 if quick_in_bfloat16("cpu") else torch.float32
 
 
 class FastSRResNet(Upscaler):

@@ -11,7 +11,7 @@ from torch import nn
 
 from anyview.errors import OptionError
 from anyview.progress import SILENT, Progress
-from anyview.superresolution.config import WEIGHTS, load_first, notes, read_config, write_config
+from anyview.superresolution.config import WEIGHTS, load_first, notes, read_config
 from anyview.superresolution.gan_trainee import GanTrainee, content_loss
 from anyview.superresolution.network.layers import Upscaler
 from anyview.superresolution.run import open_run
@@ -22,6 +22,7 @@ from anyview.superresolution.weights import save_weights
 from anyview.training.group import current
 from anyview.training.loop import TrainingResult, train
 from anyview.training.precision import settled
+from anyview.training.run_folder import write_options
 from anyview.training.settings import has_checkpoints
 from anyview.training.several import as_one
 
@@ -80,7 +81,7 @@ def _train(
     options = replace(options, folder=str(Path(folder).resolve()))
 
     def begin() -> None:
-        write_config(run, options)
+        write_options(run, options)
 
     def export(network: Upscaler, step: int, figures: Mapping[str, float], **more: object) -> None:
         score = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
