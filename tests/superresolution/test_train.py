@@ -128,7 +128,7 @@ def test_what_is_no_run(whole: Path, tmp_path: Path) -> None:
         open_run(tmp_path)
     (tmp_path / "config.yaml").write_text(text.replace("num_features: 8", "num_features: 10"))
     (tmp_path / "checkpoints").symlink_to(whole / "checkpoints")
-    with pytest.raises(WorkspaceError, match="does not fit the network"):
+    with pytest.raises(WorkspaceError, match="does not fit the model"):
         open_run(tmp_path)
     (tmp_path / "config.yaml").write_text("model: [")
     with pytest.raises(FormatError, match="not YAML"):
