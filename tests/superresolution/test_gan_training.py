@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from anyview.errors import OptionError
-from anyview.superresolution import load_weights
+from anyview.errors import OptionError, TrainingError
+from anyview.superresolution import gan_trainee, load_weights
 from anyview.superresolution.gan_trainee import GanTrainee
 from anyview.superresolution.run import open_run
 from anyview.superresolution.weights import read_notes
@@ -113,3 +113,17 @@ def test_features_that_cannot_be_had(
     with pytest.raises(OptionError, match="VGG19's weights cannot be had"):
         run(folder, tmp_path / "run", "adversary.content=vgg22", gan=True, init=str(first))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_discriminator_that_breaks_stops_the_training(
+    folder: Path, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, count = gan_trainee.discriminator_loss, iter(range(9))
+    monkeypatch.setattr(
+        gan_trainee, "discriminator_loss", lambda *a: plain(*a) * (float("nan") if next(count) == 2 else 1.0)
+    )
+    with pytest.raises(TrainingError, match="the loss is not finite in step 3 of"):
+        run(folder, tmp_path / "run", *MORE, "loop.save_every_seconds=0", gan=True, init=str(first))
+    good = load_checkpoint(tmp_path / "run" / "checkpoints" / "step_00000002.safetensors")[0]["trainee"]
+    assert all(weight.isfinite().all() for weight in good["discriminator"].values())
+    load_weights(tmp_path / "run" / "weights.safetensors")  # of the validation of step 2

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -206,3 +208,15 @@ def test_options_that_cannot_work(values: dict[str, object], word: str) -> None:
 def test_options_name_themselves() -> None:
     assert str(wdsr_b().options) == "wdsr-b x4, 32 blocks, 32 features, expansion 6"
     assert str(NetworkOptions("edsr", 2, 32, 256, 4, 0.1)) == ("edsr x2, 32 blocks, 256 features, residual scaling 0.1")
+
+
+@pytest.mark.parametrize("network", [edsr, wdsr_a, wdsr_b])
+def test_maps_do_not_grow_with_the_blocks(network: Callable[..., Upscaler]) -> None:
+    """As they would, many-fold, with first weights that do not count the blocks."""
+    torch.manual_seed(0)
+    built, sizes = network(2, num_blocks=24), list[float]()
+    for block in built.blocks:  # type: ignore[union-attr]
+        block.register_forward_hook(lambda _, __, output: sizes.append(float(output.std())))
+    with torch.no_grad():
+        built(torch.rand(1, 3, 24, 24))
+    assert sizes[-1] < 1.6 * sizes[0]

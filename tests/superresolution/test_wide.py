@@ -15,7 +15,9 @@ def _learnt(dtype: torch.dtype, plain: bool, patch: pytest.MonkeyPatch) -> dict[
     network = wdsr_b(2, num_blocks=2, num_features=20, expansion=3)
     for parameter in network.parameters():  # biases, too, are not zero
         parameter.data += 0.05 * torch.randn_like(parameter)
-    patch.setattr(wide, "_PIXELS", 50)  # 2 x 7 x 9 pixels come in parts of which the last is smaller
+    patch.setattr(
+        wide, "_BYTES", 50 * 60 * dtype.itemsize
+    )  # 2 x 7 x 9 pixels come in parts of which the last is smaller
     if plain:
         patch.setattr(wdsr, "_learns_on_a_processor", lambda x: False)
     images = torch.rand(2, 3, 7, 9).requires_grad_()

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anyview.superresolution.network.layers import Upscaler, check_images, conv, shuffle_steps
+from anyview.superresolution.network.layers import Upscaler, check_images, conv, last_gain, shuffle_steps
 from anyview.superresolution.options import NetworkOptions
 
 
@@ -25,7 +25,9 @@ class EDSR(Upscaler):
         super().__init__(options)
         features = options.num_features
         self.head = conv(3, features, 3)
-        self.blocks = nn.ModuleList(Block(features, options.residual_scaling) for _ in range(options.num_blocks))
+        self.blocks = nn.ModuleList(
+            Block(features, options.residual_scaling, last_gain(options)) for _ in range(options.num_blocks)
+        )
         self.body_end = conv(features, features, 3)
         self.upsample = nn.ModuleList(Shuffled(features, factor) for factor in shuffle_steps(options.scale))
         self.tail = conv(features, 3, 3)
@@ -48,12 +50,13 @@ class Block(nn.Module):
     Args:
         features: channels.
         scaling: the constant.
+        gain: of the second convolution's first weights.
     """
 
-    def __init__(self, features: int, scaling: float) -> None:
+    def __init__(self, features: int, scaling: float, gain: float) -> None:
         super().__init__()
         self.conv1 = conv(features, features, 3)
-        self.conv2 = conv(features, features, 3)
+        self.conv2 = conv(features, features, 3, gain=gain)
         self.scaling = scaling
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations, parametrize
 
-from anyview.superresolution.network.layers import Upscaler, check_images, conv
+from anyview.superresolution.network.layers import Upscaler, check_images, conv, last_gain
 from anyview.superresolution.network.wide import wide_block
 from anyview.superresolution.options import NetworkOptions
 
@@ -57,14 +57,15 @@ class Block(nn.Module):
 
     def __init__(self, options: NetworkOptions) -> None:
         super().__init__()
+        gain = last_gain(options)
         features, wide = options.num_features, options.num_features * options.expansion
         if options.arch == "wdsr-a":
             self.wide = conv(features, wide, 3)
-            self.narrow: nn.Module = conv(wide, features, 3)
+            self.narrow: nn.Module = conv(wide, features, 3, gain=gain)
         else:
             less = int(features * _NARROW)
             self.wide = conv(features, wide, 1)
-            self.narrow = nn.Sequential(conv(wide, less, 1), conv(less, features, 3))
+            self.narrow = nn.Sequential(conv(wide, less, 1), conv(less, features, 3, gain=gain))
         self.scaling = options.residual_scaling
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:

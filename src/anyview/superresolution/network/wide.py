@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-_PIXELS: Final = 2304  # at a time: a wide map of 192 channels takes 0.9 MB in bfloat16
+_BYTES: Final = 7 << 17  # of a wide map at a time; two of them and what they are made of fit the cache of a core
 _EVEN: Final = 16  # channels that a processor's tiles are filled with: 25 narrow ones get zeros
 
 
@@ -55,8 +55,9 @@ class _WideBlock(torch.autograd.Function):
         w3 = functional.pad(w3.to(x.dtype), (0, 0, 0, 0, 0, more))
         rows = _rows(x)
         middle = rows.new_empty(len(rows), len(w2))
-        maps = rows.new_empty(min(_PIXELS, len(rows)), len(w1))
-        for some, out in zip(rows.split(_PIXELS), middle.split(_PIXELS), strict=True):
+        pixels = _at_a_time(rows, w1)
+        maps = rows.new_empty(pixels, len(w1))
+        for some, out in zip(rows.split(pixels), middle.split(pixels), strict=True):
             torch.addmm(b2, _wide_maps(some, w1, b1, maps), w2.t(), out=out)
         ctx.save_for_backward(rows, middle, w1, b1, w2, w3)
         ctx.shape, ctx.more = x.shape, more
@@ -74,8 +75,9 @@ class _WideBlock(torch.autograd.Function):
         to_x = torch.empty_like(above)
         to_w1, to_w2 = (torch.zeros(w.shape, device=w.device) for w in (w1, w2))
         to_b1 = torch.zeros(len(w1), device=w1.device)
-        maps, to_maps = (rows.new_empty(min(_PIXELS, len(rows)), len(w1)) for _ in range(2))
-        parts = zip(*(one.split(_PIXELS) for one in (rows, above, to_middle, to_x)), strict=True)
+        pixels = _at_a_time(rows, w1)
+        maps, to_maps = (rows.new_empty(pixels, len(w1)) for _ in range(2))
+        parts = zip(*(one.split(pixels) for one in (rows, above, to_middle, to_x)), strict=True)
         for some, direct, back, out in parts:
             wide = _wide_maps(some, w1, b1, maps)
             to_w2 += back.t() @ wide
@@ -89,6 +91,11 @@ class _WideBlock(torch.autograd.Function):
             _images(to_x, ctx.shape), to_w1[:, :, None, None], to_b1, to_w2[:narrow, :, None, None],
             to_middle.sum(0)[:narrow], to_w3[:, :narrow], to_b3,
         )  # fmt: skip
+
+
+def _at_a_time(rows: Float[Tensor, "P C"], weight: Float[Tensor, "W C"]) -> int:
+    """Pixels."""
+    return min(len(rows), max(_BYTES // (len(weight) * rows.element_size()), 1))
 
 
 def _wide_maps(
