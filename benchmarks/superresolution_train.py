@@ -143,7 +143,7 @@ def plain(options: SuperresOptions, files: list[tuple[Path, Path]]) -> Callable[
         adam.zero_grad()
         loss.backward()
         adam.step()
-        return float(loss)
+        return loss.item()
 
     return step
 
