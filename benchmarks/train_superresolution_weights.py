@@ -36,7 +36,7 @@ RECIPES: Final = {
     "wdsr-b-x2": ("--arch wdsr-b --scale 2 --set data.crop=64", 14_000),
     "edsr-x4": ("--arch edsr --scale 4 --set data.crop=96 --set optimiser.rate=0.0004", 15_000),
 }
-"""The words and steps of each training; all have 16 crops in a step, Adam, a cosine to the end, and an average of the weights."""
+"""The words and steps of each training; all have 16 crops in a step, Adam, a cosine, and an average of the weights."""
 
 
 def main() -> None:
