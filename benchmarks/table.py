@@ -12,6 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import table_superresolution
+
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 BEGIN, END = "<!-- measured: benchmarks/table.py --write -->", "<!-- /measured -->"
@@ -282,6 +284,11 @@ def table() -> str:
         (radiance_memory(), ["radiance_memory"], ""),
         (segmentation_tables(), ["segmentation"], ""),
         (segmentation_trained(), ["segmentation_demo", "segmentation_overfit"], ""),
+        (
+            table_superresolution.tables(read("superresolution"), read("superresolution_train")),
+            ["superresolution", "superresolution_train"],
+            "",
+        ),
     ]
     return "\n\n".join("\n".join([*lines, "", measured(*names) + note]) for lines, names, note in parts if lines)
 
