@@ -32,8 +32,8 @@ from anyview.superresolution.validation import upscaled
 from anyview.superresolution.weights import SHIPPED, load_weights, read_notes, save_weights
 
 RECIPES: Final = {
-    "wdsr-b-x4": ("--arch wdsr-b --scale 4 --set data.crop=96", 24_000),
-    "wdsr-b-x2": ("--arch wdsr-b --scale 2 --set data.crop=64", 14_000),
+    "wdsr-b-x4": ("--arch wdsr-b --scale 4 --set data.crop=96", 14_000),
+    "wdsr-b-x2": ("--arch wdsr-b --scale 2 --set data.crop=64", 8_000),
     "edsr-x4": ("--arch edsr --scale 4 --set data.crop=96 --set optimiser.rate=0.0004", 15_000),
 }
 """The words and steps of each training; all have 16 crops in a step, Adam, a cosine, and an average of the weights."""
