@@ -112,7 +112,7 @@ def test_no_run_and_nothing_trained(run: Path, tmp_path: Path) -> None:
         "run `anyview radiance train SCENE --out RUN` first"
     )
     shutil.rmtree(run / "checkpoints")
-    with pytest.raises(WorkspaceError, match=r"nothing is trained yet in .*; run `anyview radiance train SCENE` on it first"):
+    with pytest.raises(WorkspaceError, match=r"nothing is trained yet in .*; run `anyview radiance train SCENE` on it"):
         open_run(run)
 
 
