@@ -24,13 +24,15 @@ class Preview:
     Args:
         image: the small one.
         scale: s.
+        alpha: its transparency, (H, W, 1), where it has some: what is clear is shown white.
     """
 
-    def __init__(self, image: Pixels, scale: int) -> None:
+    def __init__(self, image: Pixels, scale: int, alpha: Pixels | None = None) -> None:
         height, width = (min(most // scale, side) for most, side in zip((_HEIGHT, _WIDTH), image.shape, strict=False))
         top, left = _busiest(image, height, width)
-        part = _shown(image[top : top + height, left : left + width])
-        self.before = imresize(part, size=(height * scale, width * scale))
+        cut = np.s_[top : top + height, left : left + width]
+        part = image[cut] if alpha is None else np.concatenate([image[cut], alpha[cut]], 2)
+        self.before = _shown(imresize(_bytes(part), size=(height * scale, width * scale)))
         """What bicubic makes of the part, (s h, s w, 3)."""
         self.after = np.zeros_like(self.before)
         """What the network makes of it; whole when all bands have been seen."""
@@ -38,10 +40,10 @@ class Preview:
         self._row = 0
 
     def see(self, band: Pixels) -> None:
-        """The next rows of the large image."""
+        """The next rows of the large image, with their alpha in the last channel where it has some."""
         start = self._row - self._top
         for row in range(max(start, 0), min(start + len(band), len(self.after))):
-            self.after[row] = _shown(band[row - start, self._columns][None])[0]
+            self.after[row] = _shown(_bytes(band[row - start, self._columns][None]))[0]
         self._row += len(band)
 
     def write(self, before: Path, after: Path) -> list[Path]:
@@ -73,7 +75,14 @@ def _steps(length: int, side: int) -> list[int]:
     return sorted({(length - side) * i // (count - 1) for i in range(count)})
 
 
-def _shown(pixels: Pixels) -> UInt8[np.ndarray, "H W 3"]:
-    """Eight bits of colour."""
-    bytes_ = (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
-    return np.repeat(bytes_, 3, 2) if bytes_.shape[2] == 1 else bytes_
+def _bytes(pixels: Pixels) -> UInt8[np.ndarray, "H W C"]:
+    return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+
+
+def _shown(pixels: UInt8[np.ndarray, "H W C"]) -> UInt8[np.ndarray, "H W 3"]:
+    """Colours; what is clear is white."""
+    channels = pixels.shape[2]
+    if channels in (2, 4):
+        opacity = pixels[:, :, -1:] / np.float32(255)
+        pixels = np.rint(255 + (pixels[:, :, :-1] - np.float32(255)) * opacity).astype(np.uint8)
+    return np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else pixels

@@ -53,7 +53,7 @@ def upscale_image(source: Path, target: Path, enlarger: Enlarger, progress: Prog
     alpha, scale = photo.alpha, enlarger.scale
     pixels = photo.pixels if alpha is None else filled(photo.pixels, alpha)
     height, width = pixels.shape[:2]
-    preview = Preview(pixels, scale)
+    preview = Preview(pixels, scale, alpha)
     several = max(height, width) > enlarger.tile.size
     with atomic_write(target) as temporary, PngWriter(
         temporary, width * scale, height * scale, photo.channels, photo.bits, profile=photo.profile, exif=photo.exif
@@ -62,9 +62,9 @@ def upscale_image(source: Path, target: Path, enlarger: Enlarger, progress: Prog
 
         def write(band: Pixels) -> None:
             nonlocal row
-            preview.see(band)
             if alpha is not None:
                 band = np.concatenate([band, enlarged_alpha(alpha, scale, row, row + len(band))], 2)
+            preview.see(band)
             writer.write(band)
             row += len(band)
 
